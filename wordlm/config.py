@@ -1,0 +1,171 @@
+"""Frozen dataclasses of options: the only home of defaults, ranges, help texts and presets.
+
+The command line makes its options out of the fields below, and the Python names take them as keyword
+arguments, so that a default, a range or an explanation is written once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from wordlm.errors import OptionError
+
+
+def option(
+    default: Any, help: str, *, low: float | None = None, high: float | None = None, choices: tuple[str, ...] = ()
+) -> Any:
+    """A dataclass field with its help text and its range: low <= value <= high, or one of choices."""
+    return field(default=default, metadata={"help": help, "low": low, "high": high, "choices": choices})
+
+
+class _Checked:
+    """Checks every field against its range when a config is made."""
+
+    def __post_init__(self) -> None:
+        for f in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, f.name)
+            if value is None and f.default is None:
+                continue
+            kinds = (int, float) if isinstance(f.default, float) else type(f.default)
+            if f.default is not None and (
+                not isinstance(value, kinds) or (isinstance(value, bool) and not isinstance(f.default, bool))
+            ):
+                wanted = "a number" if isinstance(f.default, float) else f"of type {type(f.default).__name__}"
+                raise OptionError(f"`{f.name}` must be {wanted}, but is {value!r}")
+            low, high, choices = f.metadata["low"], f.metadata["high"], f.metadata["choices"]
+            if choices and value not in choices:
+                raise OptionError(f"`{f.name}` must be one of {', '.join(choices)}, but is {value!r}")
+            if low is not None and not low <= value <= (high if high is not None else float("inf")):
+                rule = f"at least {low:g}" if high is None else f"between {low:g} and {high:g}"
+                raise OptionError(f"`{f.name}` must be {rule}, but is {value!r}")
+
+    def replace(self, **changes: Any) -> Any:
+        """The same config with some fields changed."""
+        return dataclasses.replace(self, **changes)  # type: ignore[type-var]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields by name, as JSON knows them."""
+        return dataclasses.asdict(self)  # type: ignore[call-overload]
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Any:
+        """The config out of `to_dict`'s form; fields that it does not name keep their defaults.
+
+        Raises:
+            OptionError: a name that is not a field, or a value out of its range.
+        """
+        unknown = set(values) - {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        if unknown:
+            raise OptionError(f"{cls.__name__} has no option {', '.join(map(repr, sorted(unknown)))}")
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class TextConfig(_Checked):
+    """How files become paragraphs, and paragraphs tokens. Saved with a model, as its tokenizer's config."""
+
+    kind: str = option(
+        "prose",
+        "prose: paragraphs apart by blank lines; lines: each line is one example; pretokenized: lines of tokens "
+        "apart by white space",
+        choices=("prose", "lines", "pretokenized"),
+    )
+    lowercase: bool = option(False, "fold every word to lower case")
+    encoding: str | None = option(None, "encoding of the files; left out: UTF-8, or what the byte-order mark says")
+    field: str | None = option(None, "name of the field that holds the text in .jsonl and .csv files")
+    keep_boilerplate: bool = option(False, "keep the header and licence of Project Gutenberg files")
+
+
+@dataclass(frozen=True)
+class ModelConfig(_Checked):
+    """The shape of the network. `vocab_size` and `embedding_dim` follow from the text and the vectors."""
+
+    vocab_size: int = option(30_000, "words in the vocabulary, the special tokens counted", low=3)
+    embedding_dim: int = option(50, "size of the word vectors", low=1)
+    trainable_embedding: bool = option(False, "train the word vectors too (only without pretrained ones)")
+    masking: bool = option(False, "skip words whose vector is zero (preset seed)")
+    cell: str = option("lstm", "recurrent cell", choices=("lstm", "gru", "rnn"))
+    units: int = option(256, "units of each recurrent layer", low=1)
+    layers: int = option(1, "recurrent layers", low=1, high=16)
+    bidirectional: bool = option(False, "read the known words both ways (needs a context window)")
+    context: int = option(0, "window of N known words for each predicted word; 0: streams, state carried", low=0)
+    dense: int = option(128, "units of the dense ReLU layer before the output; 0 leaves it out", low=0)
+    dropout: float = option(0.2, "share of units dropped before the output", low=0, high=0.95)
+    input_dropout: float = option(0.0, "share of units dropped at the input of each recurrent layer", low=0, high=0.95)
+    recurrent_dropout: float = option(0.0, "share of the recurrent state dropped (slow)", low=0, high=0.95)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.bidirectional and not self.context:
+            raise OptionError(
+                "`bidirectional` reads a window of known words both ways, and needs one: give `context`, 50 for example"
+            )
+
+
+@dataclass(frozen=True)
+class TrainConfig(_Checked):
+    """How the network learns."""
+
+    epochs: int = option(10, "passes over the training text, at most", low=1)
+    minutes: float | None = option(None, "wall-time budget; the learning-rate schedule ends when it does", low=0.01)
+    batch_size: int = option(32, "streams (or windows) in a batch", low=1)
+    sequence_length: int = option(35, "steps of truncated back-propagation through time", low=1)
+    learning_rate: float = option(0.004, "peak learning rate of Adam", low=1e-9, high=10)
+    clip_norm: float = option(1.0, "largest norm of the gradient; 0 leaves it as it is", low=0)
+    samples: int = option(4096, "words in the sampled softmax; 0: the full softmax always", low=0)
+    patience: int = option(3, "epochs without a better validation loss before stopping", low=1)
+    seed: int = option(0, "seed of everything random", low=0, high=2**32 - 1)
+
+
+@dataclass(frozen=True)
+class SamplingConfig(_Checked):
+    """How the next word is drawn."""
+
+    max_words: int = option(60, "words in a text, at most", low=1)
+    sentences: int = option(0, "end after N sentences; 0: at the end of the paragraph", low=0)
+    temperature: float = option(0.8, "below 1 safer, above 1 bolder; 0 takes the likeliest word", low=0)
+    top_k: int = option(0, "draw from the k likeliest words; 0: from all", low=0)
+    top_p: float = option(1.0, "draw from the likeliest words that hold this much probability", low=0, high=1)
+    min_p: float = option(0.0, "leave out words below this share of the likeliest one's probability", low=0, high=1)
+    no_unk: bool = option(True, "never generate <unk>")
+    seed: int | None = option(None, "seed of the draws; left out: another text each time", low=0, high=2**32 - 1)
+
+
+# The classic recipe, to the letter; `small` and up are ours, chosen by the benchmarks.
+PRESETS: dict[str, dict[str, Any]] = {
+    "seed": {
+        "masking": True, "cell": "lstm", "units": 64, "layers": 1, "context": 50, "dense": 64, "dropout": 0.5,
+        "input_dropout": 0.1, "recurrent_dropout": 0.1, "batch_size": 128, "learning_rate": 0.001, "clip_norm": 0.0,
+        "samples": 0,
+    },
+    "small": {},
+    "medium": {"units": 512, "dense": 256, "dropout": 0.3},
+    "large": {"units": 1024, "dense": 400, "dropout": 0.4},
+}  # fmt: skip
+
+
+def configure(preset: str = "small", **overrides: Any) -> tuple[ModelConfig, TrainConfig]:
+    """The configs of a preset, with the options that are not None laid over it.
+
+    Raises:
+        OptionError: an unknown preset or option, or a value out of its range.
+
+    Example:
+        >>> model, train = configure("seed", epochs=2)
+        >>> model.units, model.context, train.epochs
+        (64, 50, 2)
+    """
+    if preset not in PRESETS:
+        raise OptionError(f"`preset` must be one of {', '.join(PRESETS)}, but is {preset!r}")
+    values = PRESETS[preset] | {name: value for name, value in overrides.items() if value is not None}
+    model_names = {f.name for f in dataclasses.fields(ModelConfig)}
+    train_names = {f.name for f in dataclasses.fields(TrainConfig)}
+    unknown = set(values) - model_names - train_names
+    if unknown:
+        raise OptionError(f"there is no option {', '.join(map(repr, sorted(unknown)))}")
+    return (
+        ModelConfig(**{k: v for k, v in values.items() if k in model_names}),
+        TrainConfig(**{k: v for k, v in values.items() if k in train_names}),
+    )
