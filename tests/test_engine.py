@@ -1,0 +1,414 @@
+"""The NumPy engine against Keras, closed forms and itself."""
+
+import doctest
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from wordlm import engine as engine_module
+from wordlm.config import ModelConfig, configure
+from wordlm.engine import Engine, State, weight_shapes
+from wordlm.errors import BundleError, OptionError, WordlmError
+
+V, D, U, N = 30, 5, 6, 4  # vocabulary, embedding, units, context
+TOLERANCE = 1e-5
+
+CELLS = ("lstm", "gru", "rnn")
+FEEDS = ({"context": 0}, {"context": N}, {"context": N, "bidirectional": True})
+COMBINATIONS = [
+    {"cell": cell, "layers": layers, "dense": dense, "masking": masking, **feed}
+    for cell, layers, dense, masking, feed in itertools.product(CELLS, (1, 2), (0, 8), (False, True), FEEDS)
+]
+
+
+def make(**options):
+    return ModelConfig(**{"vocab_size": V, "embedding_dim": D, "units": U, "dense": 0} | options)
+
+
+def random_weights(config, seed=0, scale=1.5):
+    """Glorot-like kernels and random biases; the vectors of padding and, with masking, of words 3 and 7 are zero."""
+    rng = np.random.default_rng(seed)
+    weights = {}
+    for name, shape in weight_shapes(config).items():
+        fan = sum(shape) / len(shape) if name.endswith("kernel") else 1.0
+        weights[name] = (scale * rng.standard_normal(shape) / math.sqrt(fan)).astype(np.float32)
+    weights["embedding"][[0, 3, 7] if config.masking else [0]] = 0
+    return weights
+
+
+def zero_weights(config):
+    return {name: np.zeros(shape, np.float32) for name, shape in weight_shapes(config).items()}
+
+
+def keras_logprobs(config, weights):
+    """The Keras model of the same weights, as a function of ids.
+
+    Its logits are taken before the softmax, which would round what is far down: small probabilities are part
+    of what is compared. That its probabilities are the engine's too is a test of its own.
+    """
+    keras = pytest.importorskip("keras")
+    model = keras_model(config, weights)
+    model.get_layer("output").activation = keras.activations.linear
+
+    def predict(token_ids):
+        logits = np.asarray(model(np.asarray(token_ids, np.int32), training=False), np.float64)
+        logits -= logits.max(-1, keepdims=True)
+        return logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+
+    return predict
+
+
+def keras_model(config, weights):
+    pytest.importorskip("keras")
+    from wordlm.model import build_model, set_weights
+
+    model = build_model(config)
+    set_weights(model, weights)
+    return model
+
+
+def last_words(token_ids, config):
+    """The last `context` words of a row, padded on the right."""
+    words = [word for word in token_ids if word != 0][-config.context :]
+    return words + [0] * (config.context - len(words))
+
+
+# Padding at the end, in the middle and at the start, zero rows (3 and 7) everywhere, a row of padding alone.
+TOKEN_IDS = np.array(
+    [
+        [5, 3, 9, 12, 7, 29, 4, 1],
+        [2, 8, 3, 0, 0, 0, 0, 0],
+        [0, 6, 0, 11, 3, 3, 7, 13],
+        [3, 7, 3, 7, 5, 5, 5, 5],
+        [0, 0, 0, 0, 0, 0, 0, 0],
+    ]
+)
+
+
+# Every day: one layer without dense, two with it. The other half takes as long again.
+@pytest.mark.parametrize(
+    "options",
+    [pytest.param(o, marks=() if (o["layers"] == 2) == bool(o["dense"]) else pytest.mark.slow) for o in COMBINATIONS],
+    ids=lambda o: "-".join(f"{k}={v}" for k, v in o.items()),
+)
+def test_engine_equals_keras(options):
+    config = make(**options)
+    weights = random_weights(config)
+    predict = keras_logprobs(config, weights)
+    engine = Engine(config, weights)
+
+    logprobs, state = engine.run(TOKEN_IDS)
+    if config.context:
+        windows = [last_words(row[: t + 1], config) for row in TOKEN_IDS.tolist() for t in range(len(row))]
+        expected = predict(windows).reshape(logprobs.shape)
+    else:
+        expected = predict(TOKEN_IDS)
+    assert logprobs.dtype == np.float32
+    assert np.ptp(expected) > 1  # not a comparison of flat distributions
+    np.testing.assert_allclose(logprobs, expected, rtol=0, atol=TOLERANCE)
+
+    stepped, step_state = [], engine.initial_state(len(TOKEN_IDS))
+    for column in TOKEN_IDS.T:
+        logprobs_t, step_state = engine.step(column, step_state)
+        stepped.append(logprobs_t)
+    np.testing.assert_allclose(np.stack(stepped, axis=1), expected, rtol=0, atol=TOLERANCE)
+    assert_same_state(step_state, state)
+
+
+def assert_same_state(a, b):
+    for x, y in zip(arrays_of(a), arrays_of(b), strict=True):
+        np.testing.assert_allclose(x, y, rtol=0, atol=1e-6)
+
+
+def arrays_of(state):
+    return [array for layer in state.layers for array in layer] + ([] if state.window is None else [state.window])
+
+
+@pytest.mark.parametrize("preset", ["seed", "small", "medium", "large"])
+def test_presets_equal_keras(preset):
+    # The presets' own shapes, with fewer units, words and dimensions.
+    config, _ = configure(preset, vocab_size=50, embedding_dim=8, units=16)
+    weights = random_weights(config, seed=3)
+    token_ids = np.random.default_rng(1).integers(1, 50, (2, 60))
+    logprobs, _ = Engine(config, weights).run(token_ids)
+    if config.context:
+        windows = [last_words(row[: t + 1], config) for row in token_ids.tolist() for t in range(len(row))]
+        expected = keras_logprobs(config, weights)(windows).reshape(logprobs.shape)
+    else:
+        expected = keras_logprobs(config, weights)(token_ids)
+    np.testing.assert_allclose(logprobs, expected, rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("options", FEEDS, ids=str)
+def test_probabilities_are_those_of_predict(options):
+    config = make(dense=8, **options)
+    weights = random_weights(config)
+    token_ids = TOKEN_IDS[:, :N]
+    logprobs, _ = Engine(config, weights).run(token_ids[[0, 3]])
+    expected = keras_model(config, weights).predict(token_ids[[0, 3]], verbose=0)
+    np.testing.assert_allclose(np.exp(logprobs[:, -1] if config.context else logprobs), expected, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_large_activations_equal_keras(cell):
+    # Saturated gates: sigmoid and softmax must not overflow, and log-probabilities reach far down.
+    config = make(cell=cell, layers=2)
+    weights = random_weights(config, scale=40.0)
+    logprobs, _ = Engine(config, weights).run(TOKEN_IDS[:1])
+    expected = keras_logprobs(config, weights)(TOKEN_IDS[:1])
+    assert expected.min() < -100
+    np.testing.assert_allclose(logprobs, expected, rtol=1e-4, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("context", [0, N])
+def test_padding_that_is_not_zero_is_read_under_masking(context):
+    # Keras' Masking looks at the vectors alone: the engine does as the Keras model does, even here.
+    config = make(masking=True, context=context)
+    weights = random_weights(config)
+    weights["embedding"][0] = 0.5
+    predict = keras_logprobs(config, weights)
+    engine = Engine(config, weights)
+    if context:
+        logprobs, _ = engine.run([[5, 3]])
+        np.testing.assert_allclose(logprobs[0], predict([[5, 0, 0, 0], [5, 3, 0, 0]]), rtol=0, atol=TOLERANCE)
+    else:
+        logprobs, _ = engine.run([[5, 0, 4]])
+        np.testing.assert_allclose(logprobs, predict([[5, 0, 4]]), rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("options", COMBINATIONS[:: len(COMBINATIONS) // 9], ids=str)
+def test_a_text_may_be_read_in_any_pieces(options):
+    engine = Engine(make(**options), random_weights(make(**options)))
+    whole, end = engine.run(TOKEN_IDS)
+    first, state = engine.run(TOKEN_IDS[:, :3])
+    nothing, state = engine.run(TOKEN_IDS[:, :0], state)
+    rest, state = engine.run(TOKEN_IDS[:, 3:], state)
+    assert nothing.shape == (5, 0, V)
+    np.testing.assert_allclose(np.concatenate([first, rest], axis=1), whole, rtol=0, atol=1e-6)
+    assert_same_state(state, end)
+
+
+def test_a_text_may_be_longer_than_one_product(monkeypatch):
+    engine = Engine(make(), random_weights(make()))
+    windowed = Engine(make(context=N), random_weights(make(context=N)))
+    whole, end = engine.run(TOKEN_IDS)
+    whole_windowed, _ = windowed.run(TOKEN_IDS)
+    monkeypatch.setattr(engine_module, "_PRODUCT_FLOATS", 5 * 4 * U * 3)
+    monkeypatch.setattr(engine_module, "_SOFTMAX_FLOATS", 1)
+    monkeypatch.setattr(engine_module, "_WINDOWS_AT_ONCE", 7)
+    again, state = engine.run(TOKEN_IDS)
+    np.testing.assert_allclose(again, whole, rtol=0, atol=1e-6)
+    assert_same_state(state, end)
+    np.testing.assert_allclose(windowed.run(TOKEN_IDS)[0], whole_windowed, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [*FEEDS, {"cell": "gru"}, {"cell": "rnn"}], ids=str)
+def test_rows_of_a_batch_do_not_touch_each_other(options):
+    config = make(**options)
+    engine = Engine(config, random_weights(config))
+    together, _ = engine.run(TOKEN_IDS)
+    for row, expected in zip(TOKEN_IDS, together, strict=True):
+        np.testing.assert_allclose(engine.run(row[np.newaxis])[0][0], expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [*FEEDS, {"cell": "gru"}, {"cell": "rnn"}, {"layers": 2}], ids=str)
+def test_old_states_stay_valid_and_can_be_selected(options):
+    config = make(**options)
+    engine = Engine(config, random_weights(config))
+    _, state = engine.run(TOKEN_IDS[:3])
+    before = [array.copy() for array in arrays_of(state)]
+    first, _ = engine.step([4, 5, 6], state)
+    first_copy = first.copy()
+    engine.step([9, 9, 9], state)
+    engine.run([[9, 8], [9, 8], [9, 8]], state)
+    for array, copy in zip(arrays_of(state), before, strict=True):
+        np.testing.assert_array_equal(array, copy)
+    again, _ = engine.step([4, 5, 6], state)
+    np.testing.assert_array_equal(again, first_copy)
+    np.testing.assert_array_equal(first, first_copy)
+
+    selected = state.select([2, 0, 2, 1])
+    assert selected.batch_size == 4
+    forked, _ = engine.step([6, 4, 6, 5], selected)
+    np.testing.assert_allclose(forked, first[[2, 0, 2, 1]], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [*FEEDS, {"layers": 2}], ids=str)
+def test_padding_repeats_the_prediction_before(options):
+    config = make(**options)
+    engine = Engine(config, random_weights(config))
+    logprobs, state = engine.run([[5, 9, 12]])
+    repeated, after = engine.step([0], state)
+    np.testing.assert_allclose(repeated[0], logprobs[0, -1], rtol=0, atol=1e-6)
+    assert_same_state(after, state)
+
+
+def test_masking_skips_words_without_a_vector():
+    config = make(masking=True)
+    engine = Engine(config, random_weights(config))
+    with_unknown, _ = engine.run([[3, 5, 7, 3, 9]])
+    without, _ = engine.run([[5, 9]])
+    np.testing.assert_allclose(with_unknown[0, [1, 4]], without[0], rtol=0, atol=1e-6)
+    unmasked, _ = Engine(make(), random_weights(config)).run([[3, 5, 7, 3, 9]])
+    assert not np.allclose(unmasked[0, 4], without[0, 1], atol=1e-3)
+
+
+def test_run_is_hidden_and_then_logprobs():
+    for options in ({}, {"dense": 8}, {"context": N, "bidirectional": True}):
+        config = make(**options)
+        engine = Engine(config, random_weights(config))
+        hidden, _ = engine.hidden(TOKEN_IDS)
+        assert hidden.shape == (5, 8, config.dense or U * (2 if config.bidirectional else 1))
+        np.testing.assert_allclose(engine.logprobs(hidden), engine.run(TOKEN_IDS)[0], rtol=0, atol=1e-6)
+        np.testing.assert_allclose(engine.logprobs(hidden[1, 2]), engine.run(TOKEN_IDS)[0][1, 2], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("options", COMBINATIONS[::6], ids=str)
+def test_zero_weights_have_perplexity_v(options):
+    config = make(**options)
+    logprobs, _ = Engine(config, zero_weights(config)).run(TOKEN_IDS)
+    np.testing.assert_allclose(np.exp(-logprobs), V, rtol=1e-6)
+
+
+def test_output_bias_alone_is_the_distribution():
+    config = make(vocab_size=4)
+    weights = zero_weights(config)
+    weights["output/bias"] = np.log([0.5, 0.25, 0.125, 0.125])
+    logprobs, _ = Engine(config, weights).step([2], Engine(config, weights).initial_state(1))
+    np.testing.assert_allclose(np.exp(logprobs), [[0.5, 0.25, 0.125, 0.125]], rtol=1e-6)
+
+
+def sigmoid(x):
+    return 1 / (1 + math.exp(-x))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_one_unit_by_hand(cell):
+    """Weights that tell the gates apart, one unit, two words: h written out with scalars."""
+    config = ModelConfig(vocab_size=3, embedding_dim=1, cell=cell, units=1, dense=0)
+    x = {1: 0.5, 2: -1.0}
+    weights = zero_weights(config)
+    weights["embedding"] = np.array([[0.0], [x[1]], [x[2]]])
+    weights["output/kernel"] = np.array([[0.0, 1.0, 2.0]])
+    h = c = 0.0
+    if cell == "lstm":
+        w, u, b = [0.1, 0.2, 0.3, 0.4], [0.5, -0.6, 0.7, -0.8], [0.01, 0.02, 0.03, 0.04]
+        weights["recurrent_1/bias"] = np.array(b)
+        for word in (1, 2):
+            i, f, g, o = (w[k] * x[word] + u[k] * h + b[k] for k in range(4))
+            c = sigmoid(f) * c + sigmoid(i) * math.tanh(g)
+            h = sigmoid(o) * math.tanh(c)
+    elif cell == "gru":
+        w, u = [0.1, 0.2, 0.3], [0.5, -0.6, 0.7]
+        b = [[0.01, 0.02, 0.03], [0.3, 0.2, 0.1]]
+        weights["recurrent_1/bias"] = np.array(b)
+        for word in (1, 2):
+            update, reset, candidate = (w[k] * x[word] + b[0][k] for k in range(3))
+            update = sigmoid(update + u[0] * h + b[1][0])
+            reset = sigmoid(reset + u[1] * h + b[1][1])
+            candidate = math.tanh(candidate + reset * (u[2] * h + b[1][2]))
+            h = update * h + (1 - update) * candidate
+    else:
+        w, u = [0.1], [0.5]
+        weights["recurrent_1/bias"] = np.array([0.01])
+        for word in (1, 2):
+            h = math.tanh(w[0] * x[word] + u[0] * h + 0.01)
+    weights["recurrent_1/kernel"], weights["recurrent_1/recurrent_kernel"] = np.array([w]), np.array([u])
+    logprobs, state = Engine(config, weights).run([[1, 2]])
+    assert state.layers[0][0][0, 0] == pytest.approx(h, abs=1e-6)
+    total = math.log(1 + math.exp(h) + math.exp(2 * h))
+    np.testing.assert_allclose(logprobs[0, 1], [-total, h - total, 2 * h - total], rtol=0, atol=1e-6)
+
+
+def test_weight_shapes_are_those_of_keras():
+    pytest.importorskip("keras")
+    from wordlm.model import build_model, get_weights
+
+    for options in COMBINATIONS[::5]:
+        weights = get_weights(build_model(make(**options)))
+        assert {name: array.shape for name, array in weights.items()} == weight_shapes(make(**options))
+
+
+def test_wrong_weights_are_named():
+    config = make()
+    weights = random_weights(config)
+    missing = {name: array for name, array in weights.items() if name != "output/bias"}
+    with pytest.raises(BundleError, match=r"`output/bias` of shape \(30,\) is missing"):
+        Engine(config, missing)
+    with pytest.raises(BundleError, match=r"`recurrent_1/kernel` must have the shape \(5, 24\), but has \(5, 18\)"):
+        Engine(config, weights | {"recurrent_1/kernel": np.zeros((5, 18))})
+    with pytest.raises(BundleError, match="no weight `recurrent_2/kernel`"):
+        Engine(config, weights | {"recurrent_2/kernel": np.zeros((6, 24))})
+
+
+@pytest.mark.parametrize("wrong", [-1, V, 2**40])
+def test_ids_out_of_range_are_refused(wrong):
+    engine = Engine(make(), random_weights(make()))
+    with pytest.raises(OptionError, match=rf"between 0 and 29.* there is {wrong}"):
+        engine.step([wrong], engine.initial_state(1))
+    with pytest.raises(OptionError, match=rf"there is {wrong}"):
+        engine.run([[1, 2, wrong]])
+
+
+def test_wrong_shapes_of_ids_are_refused():
+    engine = Engine(make(), random_weights(make()))
+    with pytest.raises(OptionError, match=r"shape \(batch,\)"):
+        engine.step([[1]], engine.initial_state(1))
+    with pytest.raises(OptionError, match=r"shape \(batch, time\)"):
+        engine.run([1, 2])
+    with pytest.raises(OptionError, match="2 texts, but have 3"):
+        engine.step([1, 2, 3], engine.initial_state(2))
+    with pytest.raises(OptionError, match="whole numbers"):
+        engine.step([1.5], engine.initial_state(1))
+    with pytest.raises(OptionError, match="at least 1"):
+        engine.initial_state(0)
+
+
+NAMES = list(weight_shapes(make(dense=8)))
+
+
+@pytest.mark.parametrize(
+    ("name", "bad"),
+    # An infinite recurrent weight is no fault to be seen: tanh makes a finite number of it.
+    [(name, np.nan) for name in NAMES] + [(name, np.inf) for name in NAMES if name.startswith(("dense", "output"))],
+)
+def test_nan_and_infinity_in_the_weights_are_noticed(name, bad):
+    config = make(dense=8)
+    weights = random_weights(config)
+    weights[name][5 if name == "embedding" else ...] = bad
+    engine = Engine(config, weights)
+    with pytest.raises(WordlmError, match="predicts NaN"):
+        engine.step([5], engine.initial_state(1))
+    with pytest.raises(WordlmError, match="predicts NaN"):
+        engine.run([[5, 5]])
+
+
+def test_one_nan_in_the_output_matrix_is_noticed():
+    weights = random_weights(make())
+    weights["output/kernel"][2, 17] = np.nan
+    engine = Engine(make(), weights)
+    with pytest.raises(WordlmError, match="predicts NaN"):
+        engine.step([5], engine.initial_state(1))
+
+
+def test_weights_of_other_types_become_float32():
+    weights = {name: array.astype(np.float64) for name, array in random_weights(make()).items()}
+    logprobs, state = Engine(make(), weights).run(TOKEN_IDS)
+    assert logprobs.dtype == np.float32
+    assert all(array.dtype == np.float32 for array in arrays_of(state))
+
+
+def test_float32_weights_are_not_copied_where_they_are_large():
+    weights = random_weights(make())
+    engine = Engine(make(), weights)
+    assert engine._embedding is weights["embedding"]
+    assert engine._output[0] is weights["output/kernel"]
+
+
+def test_examples():
+    result = doctest.testmod(engine_module)
+    assert result.attempted > 0
+    assert result.failed == 0
+    assert State((), window=np.zeros((3, 2), np.intp)).batch_size == 3
