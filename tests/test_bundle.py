@@ -595,7 +595,7 @@ def test_damage_with_true_hashes_is_survived(copy):
 @pytest.mark.slow
 @pytest.mark.parametrize("signed", [False, True])
 def test_much_damage(copy, signed):
-    check_damage(copy, range(60, 3000), signed)
+    check_damage(copy, range(60, 1000), signed)
 
 
 @pytest.mark.parametrize("module", [wordlm.bundle, wordlm.weights])

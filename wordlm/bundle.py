@@ -170,7 +170,8 @@ def save_bundle(
         raise BundleError(f"cannot save the model at {path}: {error.strerror or error}; free the way") from error
     finally:
         shutil.rmtree(new, ignore_errors=True)
-    shutil.rmtree(old, ignore_errors=True)
+        if target.exists():
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def load_bundle(path: str | os.PathLike[str]) -> Bundle:
@@ -229,16 +230,14 @@ def _save_model(path: Path, model: keras.Sequential, config: ModelConfig) -> Non
 
 
 def _swap(new: Path, target: Path, old: Path) -> None:
-    """Renames `new` to `target`, and what was at `target` to `old`."""
-    replaces = target.exists()
-    if replaces:
-        os.rename(target, old)
+    """Renames `new` to `target`, and what was at `target` to `old`; puts it back if that fails half-way."""
     try:
+        if target.exists():
+            os.rename(target, old)
         os.rename(new, target)
-    except BaseException:
-        if replaces:
+    finally:
+        if old.exists() and not target.exists():
             os.rename(old, target)
-        raise
     _sync_folder(target.parent)
 
 
