@@ -356,7 +356,7 @@ def _select(source: VectorFile, vocabulary: Vocabulary, counts: np.ndarray | Non
         raise OptionError(f"`missing` must be one of {', '.join(MISSING_POLICIES)}, but is {missing!r}")
     if missing == "subword" and source.subword is None:
         raise OptionError(
-            f"`missing` can be subword only with a fastText .bin that has sub-words, but the vectors are {source.name}; "
+            f"`missing` subword needs a fastText .bin that has sub-words, but the vectors are {source.name}; "
             "choose random, mean or zero"
         )
     wanted: dict[bytes, list[tuple[int, int]]] = {}  # spelling -> (token id, rank of the spelling)
