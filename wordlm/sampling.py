@@ -30,8 +30,8 @@ def filter_logprobs(logprobs: np.ndarray, config: SamplingConfig) -> np.ndarray:
 
     Example:
         >>> config = SamplingConfig(temperature=1.0, top_k=2)
-        >>> np.exp(filter_logprobs(np.log([[0.6, 0.2, 0.1, 0.1]]), config)).round(2).tolist()
-        [[0.75, 0.25, 0.0, 0.0]]
+        >>> print(np.exp(filter_logprobs(np.log([[0.6, 0.2, 0.1, 0.1]]), config)).round(2))
+        [[0.75 0.25 0.   0.  ]]
     """
     logprobs = apply_temperature(logprobs, config.temperature)
     if config.temperature == 0:
@@ -56,8 +56,8 @@ def apply_temperature(logprobs: np.ndarray, temperature: float) -> np.ndarray:
         WordlmError: the log-probabilities hold NaN.
 
     Example:
-        >>> np.exp(apply_temperature(np.log([0.8, 0.2]), 0.5)).round(3).tolist()
-        [0.941, 0.059]
+        >>> print(np.exp(apply_temperature(np.log([0.8, 0.2]), 0.5)).round(3))
+        [0.941 0.059]
     """
     logprobs = np.asarray(logprobs, np.float32)
     # Written so that NaN fails too.
@@ -89,8 +89,8 @@ def apply_top_k(logprobs: np.ndarray, top_k: int) -> np.ndarray:
         WordlmError: the log-probabilities hold NaN.
 
     Example:
-        >>> np.exp(apply_top_k(np.log([0.2, 0.4, 0.2, 0.2]), 2)).round(3).tolist()
-        [0.333, 0.667, 0.0, 0.0]
+        >>> print(np.exp(apply_top_k(np.log([0.2, 0.4, 0.2, 0.2]), 2)).round(3))
+        [0.333 0.667 0.    0.   ]
     """
     logprobs = np.asarray(logprobs, np.float32)
     if top_k < 0 or top_k != int(top_k):
@@ -123,8 +123,8 @@ def apply_top_p(logprobs: np.ndarray, top_p: float) -> np.ndarray:
         WordlmError: the log-probabilities hold NaN.
 
     Example:
-        >>> np.exp(apply_top_p(np.log([0.5, 0.3, 0.15, 0.05]), 0.6)).round(3).tolist()
-        [0.625, 0.375, 0.0, 0.0]
+        >>> print(np.exp(apply_top_p(np.log([0.5, 0.3, 0.15, 0.05]), 0.6)).round(3))
+        [0.625 0.375 0.    0.   ]
     """
     logprobs = np.asarray(logprobs, np.float32)
     if not 0 <= top_p <= 1:
@@ -151,8 +151,8 @@ def apply_min_p(logprobs: np.ndarray, min_p: float) -> np.ndarray:
         WordlmError: the log-probabilities hold NaN.
 
     Example:
-        >>> np.exp(apply_min_p(np.log([0.5, 0.3, 0.15, 0.05]), 0.5)).round(3).tolist()
-        [0.625, 0.375, 0.0, 0.0]
+        >>> print(np.exp(apply_min_p(np.log([0.5, 0.3, 0.15, 0.05]), 0.5)).round(3))
+        [0.625 0.375 0.    0.   ]
     """
     logprobs = np.asarray(logprobs, np.float32)
     if not 0 <= min_p <= 1:
