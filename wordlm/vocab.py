@@ -77,7 +77,7 @@ class Tokenizer:
             >>> Tokenizer().detokenize("( I ca n't say -- \\" why \\" ? )".split())
             '(I can\\'t say--"why"?)'
         """
-        tokens = list(tokens)
+        tokens = [token for token in tokens if token]
         sides = _sides(tokens, cased=not self.config.lowercase)
         if self.config.lowercase:
             tokens = _capitalize(tokens, sides)
@@ -218,41 +218,47 @@ class _Memo(dict[str, Value], Generic[Value]):
         return value
 
 
-# Scripts written without spaces between words: each grapheme cluster is a token.
+# Scripts written without spaces between words: each grapheme cluster is a token. Kept out of every class that repeats.
 _SOLO = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Bopomofo}\p{Yi}\p{Tibetan}\p{Line_Break=SA}ー〆ｰ"
-# A run of letters and digits, or a number with its inner marks (3.14, 1,000, 10:30, 1/2) and what follows it (1st).
 _IDEOGRAM = r"[\p{Han}\p{Hiragana}、。]"
-_LETTERS = rf"[\p{{L}}\p{{M}}\p{{N}}\u00ad\u200c\u200d--[{_SOLO}]]"
-_PART = rf"(?:\p{{Nd}}+(?:[.,:/]\p{{Nd}}+)*+{_LETTERS}*+|[\p{{L}}\p{{N}}--[{_SOLO}]]{_LETTERS}*+)"
+_LETTER = rf"[\p{{L}}--[{_SOLO}]]"
+_INNER = rf"[\p{{L}}\p{{M}}\p{{N}}\u00ad\u200c\u200d--[{_SOLO}]]"  # with the soft hyphen and the (non-)joiners
+# A run of letters and digits, or a number with its inner marks (3.14, 1,000, 10:30, 1/2) and what follows it (1st).
+_PART = rf"(?:\p{{Nd}}++(?:[.,:/]\p{{Nd}}++)*+|[\p{{L}}\p{{N}}--[{_SOLO}]]){_INNER}*+"
 _ENDING = r"['’](?i:s|ll|ve|re|m|d)(?![-‐‑]?[\p{L}\p{N}])"
 _OWN_WORDS = r"['’](?i:t(?:is|was|were|will|would|wixt|il|ween)|em|un|cause|bout|neath|gainst|n['’]?)"
-_ELIDED = r"[CDJLMNSTcdjlmnst]|\p{L}*(?:ll|[Qq]u)"  # l' of l'homme, qu', dell'
-_ELISION = rf"(?:{_ELIDED})['’](?=[aeiouyhàâæéèêëîïôœùûAEIOUYHÀÂÆÉÈÊËÎÏÔŒÙÛ])"
+_ELIDED = rf"(?i:[cdjlmnst]|{_LETTER}*+(?<=ll|qu))['’]"  # l' of l'homme, qu', dell'
 _ABBREVIATIONS = (
-    "Mrs?|Ms|Messrs|Mmes?|Mlle|Dr|St|Prof|Rev|Hon|Gen|Col|Capt|Cmdr|Lieut|Lt|Sgt|Maj|Sen|Rep|Gov|Pres|Supt|Esq|[JS]r|Mt|"
-    "Inc|Corp|Co|Ltd|Bros|Jan|Feb|Mar|Apr|Aug|Sept?|Oct|Nov|Dec|Ph\\.D|[Ee]tc|[Vv]s|[Vv]iz|[Cc]f|[Ff]igs?|[Vv]ol"
+    r"Mrs?|Ms|Messrs|Mmes?|Mlle|Dr|St|Prof|Rev|Hon|Gen|Col|Capt|Cmdr|Lieut|Lt|Sgt|Maj|Sen|Rep|Gov|Pres|Supt|Esq|[JS]r|"
+    r"Mt|Inc|Corp|Co|Ltd|Bros|Jan|Feb|Mar|Apr|Aug|Sept?|Oct|Nov|Dec|Ph\.D|[Ee]tc|[Vv]s|[Vv]iz|[Cc]f|[Ff]igs?|[Vv]ol"
 )
-
+_URL_END = r"""[^\s<>"“”]*[^\s<>"“”.,;:!?'’)\]}…]"""
 _TOKEN = regex.compile(
     rf"""
-    [\p{{L}}\p{{M}}--[{_SOLO}]]++(?=[,;!?"”)\]]|$) | [,;!?"](?=[\p{{L}}\p{{N}}]|$) | {_IDEOGRAM}(?={_IDEOGRAM})   # most tokens, for speed
-    | (?:https?|ftp)://[^\s<>"“”]*[^\s<>"“”.,;:!?'’)\]}}…]           # http://example.com/a?b=c
-    | www\.[^\s<>"“”]*[^\s<>"“”.,;:!?'’)\]}}…]
-    | [\p{{L}}\p{{N}}._%+-]{{1,64}}+@[\p{{L}}\p{{N}}-]++(?:\.[\p{{L}}\p{{N}}-]++)+  # name@example.com
-    | (?<![\p{{L}}\p{{N}}])(?:@|\#(?=\d*[\p{{L}}_]))[\p{{L}}\p{{M}}\p{{N}}_]++     # @someone, #something
-    | (?:\p{{L}}\.){{2,}}+(?:[-‐‑]{_PART})*+                        # U.S., e.g., U.S.-led
-    | (?<![\p{{L}}\p{{N}}])(?:{_ABBREVIATIONS}|[\p{{Lu}}--I])\.(?!\.)         # Mr., J.
-    | (?<![\p{{L}}\p{{M}}\p{{N}}]){_OWN_WORDS}(?=(?i:n['’]t)|[^\p{{L}}\p{{M}}\p{{N}}]|$)  # 'tis
-    | ['’]\p{{Nd}}{{2}}s?+(?![\p{{L}}\p{{N}}])                               # '90s, '98
-    | [A-Z]{{2,3}}\$                                               # US$
-    | \p{{L}}+?(?=(?i:n['’]t)(?!\p{{L}}))                          # do of don't
-    | [Nn]['’][Tt](?!\p{{L}}) | (?<=[\p{{L}}\p{{M}}\p{{N}}.]){_ENDING}  # n't, 's
-    | {_ELISION}                                                  # l' of l'homme
-    | (?:(?<!\S)[-+−±]?\.?(?=\p{{Nd}}))?{_PART}                     # -5, .22, and every other word:
-      (?:(?!{_ENDING})(?:['’]?[-‐‑]['’]?|[_&·'’]|(?<=\p{{Hebrew}})["״׳](?=\p{{Hebrew}})){_PART})*+(?:[-‐‑](?=[,;)\]]|$))?+
+    # Most tokens, here for speed.
+    [\p{{L}}\p{{M}}--[{_SOLO}]]++(?=[,;!?”)\]]|"(?!\p{{Hebrew}})|$)
+    | [,;!?"](?=[\p{{L}}\p{{N}}]|$) | {_IDEOGRAM}(?={_IDEOGRAM})
+    # Addresses, @someone, #something.
+    | (?:(?:https?|ftp)://|www\.){_URL_END}
+    | [A-Za-z0-9._%+-]{{1,64}}+@[A-Za-z0-9-]++(?:\.[A-Za-z0-9-]++)++
+    | (?<![\p{{L}}\p{{N}}])(?:@|\#(?=\d*+[\p{{L}}_]))[\p{{L}}\p{{M}}\p{{N}}_]++
+    # U.S., e.g., U.S.-led, Mr., J.
+    | (?:{_LETTER}\.){{2,}}+(?:[-‐‑]{_PART})*+
+    | (?<![\p{{L}}\p{{N}}])(?:{_ABBREVIATIONS}|[\p{{Lu}}--I])\.(?!\.)
+    # 'tis, '90s, US$.
+    | (?<![\p{{L}}\p{{M}}\p{{N}}]){_OWN_WORDS}(?=(?i:n['’]t)|[^\p{{L}}\p{{M}}\p{{N}}]|$)
+    | ['’]\p{{Nd}}{{2}}s?+(?![\p{{L}}\p{{N}}]) | [A-Z]{{2,3}}\$
+    # do of don't, n't, 's, l' of l'homme.
+    | {_LETTER}+?(?=(?i:n['’]t)(?!\p{{L}})) | [Nn]['’][Tt](?!\p{{L}})
+    | (?<=[\p{{L}}\p{{M}}\p{{N}}.]){_ENDING}
+    | {_ELIDED}(?=(?i:[aeiouyhàâæéèêëîïôœùû]))
+    # Every other word, 3.14, -5, .22, well-known, O'Brien, AT&T, pre-.
+    | (?:(?<!\S)[-+−±]?\.?(?=\p{{Nd}}))?{_PART}
+      (?:(?!{_ENDING})(?:['’]?[-‐‑]['’]?|[_&·'’]|(?<=\p{{Hebrew}})["״׳](?=\p{{Hebrew}})){_PART})*+
+      (?:[-‐‑](?=[,;)\]]|$))?+
+    # Runs of a mark, a flag, then any other mark, emoji or cluster.
     | \.{{2,}}+ | -{{2,}}+ | —{{2,}}+ | \*{{2,}}+ | _{{2,}}+ | ={{2,}}+ | ~{{2,}}+ | ``|''
-    | \p{{Regional_Indicator}}{{2}}                                 # a flag
-    | \X                                                          # any other mark, emoji or cluster
+    | \p{{Regional_Indicator}}{{2}} | \X
     """,
     regex.VERBOSE | regex.VERSION1,
 )
@@ -270,7 +276,7 @@ _MARKS_BOTH = frozenset("—/\u200b、。，．：；！？（）【】《》〈
 _LEFT_FORM = regex.compile(
     rf"n['’]t|(?!{_OWN_WORDS}$)['’][\p{{L}}][\p{{L}}\p{{M}}'’-]*|\.{{2,}}+|''", regex.VERSION1 | regex.IGNORECASE
 )
-_RIGHT_FORM = regex.compile(rf"(?:{_ELIDED})['’]|``", regex.VERSION1)
+_RIGHT_FORM = regex.compile(rf"{_ELIDED}|``", regex.VERSION1)
 _BOTH_FORM = regex.compile(rf"-{{2,}}+|—{{2,}}+|[{_SOLO}]\X*", regex.VERSION1)
 _EMOJI = regex.compile(r"[\p{Extended_Pictographic}\p{Regional_Indicator}]")
 _CURRENCY = regex.compile(r"(?:[A-Z]{2,3})?\p{Sc}")
@@ -278,7 +284,10 @@ _WIKITEXT_JOINER = regex.compile(r"@([-,.])@")
 
 _QUOTES = ('"', "'", "_")  # alike at both ends
 _MIRRORED = (("„", "“"), ("‚", "‘"), ("»", "«"))  # the first one opens where it comes first
+_OPENING = frozenset("\"'“‘«„")
+_BESIDE = frozenset("#–“‘«»")
 _DASHES = frozenset(["--", "—"])
+_SENTENCE_ENDS = frozenset(".!?。！？")
 
 
 def _sides(tokens: list[str], cased: bool) -> list[Sides]:
@@ -303,7 +312,7 @@ def _sides(tokens: list[str], cased: bool) -> list[Sides]:
 
 def _form(token: str) -> Sides | None:
     """The sides of a token; None where its neighbours decide."""
-    if token in _QUOTES or token in "#–“‘«»" or _CURRENCY.fullmatch(token) or _EMOJI.match(token):
+    if token in _QUOTES or token in _BESIDE or _CURRENCY.fullmatch(token) or _EMOJI.match(token):
         return None
     if token in _MARKS_BOTH or _BOTH_FORM.fullmatch(token):
         return _BOTH
@@ -319,7 +328,7 @@ _form_of: _Memo[Sides | None] = _Memo(_form)
 
 def _beside(before: str, token: str, after: str) -> Sides:
     """The sides of a mark between two neighbours."""
-    if token in "“‘«":
+    if token in _OPENING:
         return _RIGHT
     if token == "»":
         return _LEFT
@@ -344,20 +353,13 @@ def _take_turns(tokens: list[str], forms: list[Sides | None], quote: str, cased:
         lean = _closing(before, after, cased)
         opening, closing = max(lean, 0.0), max(-lean, 0.0)
         apostrophe = _apostrophe(before) if quote == "'" else 9.0
-        # Ways to be outside, then inside, after this quote: (cost, state before, sides).
-        outside = [
-            (costs[1] + closing, 1, _LEFT),
-            (costs[0] + closing + 2, 0, _LEFT),
-            (costs[0] + apostrophe, 0, _LEFT),
-        ]
-        inside = [
-            (costs[0] + opening, 0, _RIGHT),
-            (costs[1] + opening + 2, 1, _RIGHT),
-            (costs[1] + apostrophe, 1, _LEFT),
-        ]
-        best = [min(ways, key=lambda way: way[0]) for ways in (outside, inside)]
-        steps.append((best[0][1:], best[1][1:]))
-        costs = [best[0][0], best[1][0]]
+        # The cheapest way to be outside, then inside, after this quote: (cost, state before, sides).
+        out = min((costs[1] + closing, 1, _LEFT), (costs[0] + closing + 2, 0, _LEFT), (costs[0] + apostrophe, 0, _LEFT))
+        inn = min(
+            (costs[0] + opening, 0, _RIGHT), (costs[1] + opening + 2, 1, _RIGHT), (costs[1] + apostrophe, 1, _LEFT)
+        )
+        steps.append((out[1:], inn[1:]))
+        costs = [out[0], inn[0]]
     # Generated text may end inside a quotation; a single quote that nothing closes is rather an apostrophe.
     state = int(costs[1] + (0.25 if quote == "'" else 0.0) < costs[0])
     for i, step in zip(reversed(positions), reversed(steps), strict=True):
@@ -401,9 +403,9 @@ def _apostrophe(before: str | None) -> float:
     """What it costs to take a single quote for the apostrophe of the word before it: boys', goin', o'."""
     if before is None or not before[-1].isalpha():
         return 4.0
-    if before.lower() in ("o", "i", "a", "th", "ha", "wi", "ol"):
+    if before[-1] in "sS" or before.lower() in ("o", "i", "a", "th", "ha", "wi", "ol"):
         return 0.0
-    return 0.2 if before[-1] in "sS" or before[-2:] in ("in", "IN") else 2.5
+    return 0.05 if before[-2:] in ("in", "IN") else 2.5
 
 
 def _capitalize(tokens: list[str], sides: list[Sides]) -> list[str]:
@@ -415,11 +417,11 @@ def _capitalize(tokens: list[str], sides: list[Sides]) -> list[str]:
             start = False
         else:
             result.append(token)
-            if token in ".!?。！？":
+            if token in _SENTENCE_ENDS:
                 start = True
-            elif side == _LEFT and before in "!?":  # "What?" he said
+            elif side == _LEFT and before in ("!", "?"):  # "What?" he said
                 start = False
             elif side == _RIGHT and before == ",":  # He said, "What?"
-                start = token in "\"'“‘«„"
+                start = token in _OPENING
         before = token
     return result
