@@ -44,10 +44,11 @@ def main() -> None:
             key: (rng.standard_normal(shape) / np.sqrt(shape[0])).astype(np.float32)
             for key, shape in weight_shapes(config).items()
         }
-        # Predictions as peaked as a language model's (Zipf's law, made uneven), for the time of the filters.
-        weights["output/kernel"] *= np.sqrt(len(weights["output/kernel"])) / 2
         weights["output/bias"] = -np.log(np.arange(config.vocab_size, dtype=np.float32) + 2)
         engine, matrix = Engine(config, weights), weights["output/kernel"]
+        # Predictions as peaked as a language model's (Zipf's law, made uneven), for the time of the filters.
+        hidden, _ = engine.hidden(rng.integers(3, config.vocab_size, (16, 16)))
+        matrix *= 2.5 / (hidden @ matrix).std()
         for batch_size in (1, 16, 256):
             _, state = engine.run(rng.integers(3, config.vocab_size, (batch_size, 5)))
             token_ids = rng.integers(3, config.vocab_size, batch_size)
