@@ -7,7 +7,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
-from itertools import chain, islice
+from itertools import chain, islice, takewhile
 
 from wordlm.config import TextConfig
 
@@ -85,7 +85,8 @@ def paragraphs(lines: Iterator[str], config: TextConfig) -> Iterator[str]:
 def _without_boilerplate(lines: Iterator[str]) -> Iterator[str]:
     """The lines without the header, credits and licence of Project Gutenberg, of several books in one file too."""
     head = _take(lines, _PARAGRAPH)
-    starts = [i for i, line in enumerate(head) if line.startswith("*") and _START.match(line)]
+    first_book = takewhile(lambda line: not _END.match(line), head)
+    starts = [i for i, line in enumerate(first_book) if line.startswith("*") and _START.match(line)]
     # A book of the 1990s that was given a new header has two marks: the text begins after the second.
     lines = _after_start(chain(head[starts[-1] :], lines)) if starts else chain(head, lines)
     while True:

@@ -110,7 +110,7 @@ class Texts:
             >>> with open(path, "w") as file:
             ...     _ = file.write("The end.")
             >>> Texts([path]).sha256()[:8]
-            '70e6a51d'
+            'e0a1d694'
         """
         digest = hashlib.sha256()
         for file in self._files:
