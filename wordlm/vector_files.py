@@ -29,6 +29,7 @@ MATRIX_FILE, WORDS_FILE, METADATA_FILE = "vectors.npy", "words.txt", "metadata.j
 
 Rows = Iterator[tuple[int, bytes, np.ndarray]]
 
+_BATCH = 4096
 _BLOCK = 1 << 20
 _HEAD = 1 << 18  # bytes that tell the format: some 20 rows of 1,000 numbers
 _LONGEST_LINE = 1 << 22
@@ -61,20 +62,24 @@ class VectorFile:
     warnings: list[str] = field(default_factory=list)
     subword: Callable[[str], np.ndarray | None] | None = None
 
-    def rows(self, wanted: Collection[bytes] | None = None) -> Rows:
-        """What `read` gives, as float32, each number checked to be finite.
+    def batches(self, wanted: Collection[bytes] | None = None) -> Iterator[tuple[list[bytes], np.ndarray]]:
+        """What `read` gives, some thousand at a time: n words and their (n, D) float32 block, all numbers finite.
 
         Raises:
             VectorError: the file is damaged.
         """
-        for place, word, vector in self.read(wanted):
-            vector = np.asarray(vector, dtype=np.float32)
-            if not np.isfinite(vector).all():
+        rows = self.read(wanted)
+        while batch := list(itertools.islice(rows, _BATCH)):
+            places, words, vectors = zip(*batch, strict=True)
+            block = np.stack(vectors).astype(np.float32, copy=False)  # (n, D)
+            finite = np.isfinite(block).all(axis=1)
+            if not finite.all():
+                bad = int(np.argmin(finite))
                 raise VectorError(
-                    f"{self.name}, {self.unit} {place}: the vector of {show(word)} has a number that is not finite; "
-                    "get the file again"
+                    f"{self.name}, {self.unit} {places[bad]}: {show(words[bad])} has a number that is not "
+                    "finite; get the file again"
                 )
-            yield place, word, vector
+            yield list(words), block
 
     def sha256(self) -> str | None:
         """Of the file's bytes as they lie on disk."""
@@ -220,13 +225,12 @@ def _write_rows(folder: Path, vectors: VectorFile) -> int:
             np.lib.format.write_array_header_1_0(matrix, shape)
 
         write_header()
-        for _, word, vector in vectors.rows():
-            if b"\n" in word:
-                skipped += 1
-                continue
-            matrix.write(vector.astype("<f4", copy=False).tobytes())
-            words.write(word + b"\n")
-            count += 1
+        for batch, block in vectors.batches():
+            fits = [b"\n" not in word for word in batch]
+            matrix.write(block[fits].astype("<f4", copy=False).tobytes())
+            words.writelines(word + b"\n" for word, fit in zip(batch, fits, strict=True) if fit)
+            count += sum(fits)
+            skipped += len(fits) - sum(fits)
         matrix.seek(0)
         write_header()
         _sync(matrix)

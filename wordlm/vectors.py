@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import heapq
 import importlib.util
-import itertools
 import os
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -34,8 +33,6 @@ from wordlm.vocab import PAD, SPECIALS, Vocabulary
 PACKAGED = "glove-6b-50d"
 MISSING_POLICIES = ("random", "mean", "zero", "subword")
 
-_BATCH = 4096
-_SCALE_ROWS = 20_000
 _TYPOGRAPHY = str.maketrans(
     {"’": "'", "‘": "'", "ʼ": "'", "“": '"', "”": '"', "„": '"', "—": "--", "―": "--", "–": "-", "‑": "-", "…": "..."}
 )
@@ -248,22 +245,21 @@ def nearest(
     source = _open(spec, trust_pickle)
     forms = _forms(word)
     candidates: dict[bytes, np.ndarray] = {}
-    for _, form, vector in source.rows(forms):
-        candidates.setdefault(form, vector)
+    for words, block in source.batches(forms):
+        for form, vector in zip(words, block, strict=True):
+            candidates.setdefault(form, vector)
     own = next((form for form in forms if form in candidates), None)
     target = candidates[own] if own is not None else source.subword(word) if source.subword else None
     length = 0.0 if target is None else float(np.linalg.norm(target))
     if target is None or not length:
         raise VectorError(f"{source.name} has no vector for {word!r}: look for another word, or in another file")
-    best: list[tuple[float, int, bytes]] = []
-    rows = ((place, other, vector) for place, other, vector in source.rows(None) if other != own)
-    while batch := list(itertools.islice(rows, _BATCH)):
-        block = np.stack([vector for _, _, vector in batch])  # (batch, D)
+    best: list[tuple[float, bytes]] = []
+    for words, block in source.batches():
         lengths = np.linalg.norm(block, axis=1)
         cosines = (block @ target) / (np.maximum(lengths, 1e-30) * length)
-        top = np.argsort(-cosines, kind="stable")[:k]
-        best = heapq.nsmallest(k, best + [(-float(cosines[i]), batch[i][0], batch[i][1]) for i in top])
-    return [(other.decode("utf-8", "replace"), -negated) for negated, _, other in best]
+        top = [i for i in np.argsort(-cosines, kind="stable")[: k + 1].tolist() if words[i] != own]
+        best = heapq.nlargest(k, best + [(float(cosines[i]), words[i]) for i in top], key=lambda pair: pair[0])
+    return [(other.decode("utf-8", "replace"), cosine) for cosine, other in best]
 
 
 def convert(
@@ -341,8 +337,9 @@ class _Pieces:
 
 def _forms(word: str) -> list[bytes]:
     """The spellings under which a word is looked up, best first."""
-    lower = word.lower()
-    forms = (word, lower, word.translate(_TYPOGRAPHY), lower.translate(_TYPOGRAPHY))
+    forms = [word, word.lower()]
+    if not word.isascii():
+        forms += [form.translate(_TYPOGRAPHY) for form in forms]
     return [form.encode("utf-8", "surrogatepass") for form in dict.fromkeys(forms)]
 
 
@@ -370,14 +367,15 @@ def _select(source: VectorFile, vocabulary: Vocabulary, counts: np.ndarray | Non
     ranks = np.full(len(tokens), 255, dtype=np.uint8)
     seen: set[bytes] = set()
     duplicates: list[bytes] = []
-    for _, word, vector in source.rows(wanted):
-        if word in seen:
-            duplicates.append(word)
-            continue
-        seen.add(word)
-        for token_id, rank in wanted[word]:
-            if rank < ranks[token_id]:
-                matrix[token_id], ranks[token_id] = vector, rank
+    for words, block in source.batches(wanted):
+        for word, vector in zip(words, block, strict=True):
+            if word in seen:
+                duplicates.append(word)
+                continue
+            seen.add(word)
+            for token_id, rank in wanted[word]:
+                if rank < ranks[token_id]:
+                    matrix[token_id], ranks[token_id] = vector, rank
     found = ranks < 255
     warnings = list(source.warnings)
     if duplicates:
@@ -402,13 +400,13 @@ def _fill_missing(
     rows = [row for row in np.flatnonzero(~found).tolist() if row != PAD]
     if missing == "zero" or not rows:
         return
-    known = np.flatnonzero(found)
-    known = known[known >= len(SPECIALS)][:_SCALE_ROWS]  # the most frequent tell the scale well enough
-    if len(known):
-        rows_known = matrix[known].astype(np.float64)
-        mean, std = rows_known.mean(axis=0), rows_known.std(axis=0)
-    else:
-        mean, std = np.zeros(source.dim), np.full(source.dim, source.dim**-0.5)
+    known = matrix[len(SPECIALS) :]  # the rows to be made are still zero: they add nothing to the sums
+    count = max(1, int(found[len(SPECIALS) :].sum()))
+    mean = known.sum(axis=0, dtype=np.float64) / count
+    variance = np.einsum("ij,ij->j", known, known, dtype=np.float64) / count - mean**2
+    if count < 2:  # nothing to take a scale from
+        variance[:] = 1 / source.dim
+    std = np.sqrt(np.maximum(variance, 0))
     for row in rows:
         vector = source.subword(tokens[row]) if missing == "subword" and row >= len(SPECIALS) else None
         if missing == "mean":
