@@ -79,6 +79,27 @@ class TextConfig(_Checked):
 
 
 @dataclass(frozen=True)
+class DataConfig(_Checked):
+    """What is made of the text: its vocabulary, its held-out part, and the vectors of its words."""
+
+    vocab_size: int = option(30_000, "words kept, the three special ones counted; 0 keeps all", low=0)
+    min_count: int = option(1, "rarer words become <unk>", low=1)
+    valid_fraction: float = option(0.05, "share of the text held out for validation", low=0.001, high=0.5)
+    vectors: str = option(
+        "glove-6b-50d",
+        "word vectors: glove-6b-50d (comes with wordlm), a file (GloVe, word2vec, fastText), a folder made by "
+        "`wordlm vectors convert`, corpus (trained on the text itself) or none (trained with the model)",
+    )
+    missing: str = option(
+        "random",
+        "vector of a word that has none: random, mean, zero, or subword (fastText .bin)",
+        choices=("random", "mean", "zero", "subword"),
+    )
+    embedding_dim: int = option(100, "size of the vectors that `corpus` and `none` make", low=1)
+    trust_pickle: bool = option(False, "open a gensim .kv file, which can run code that its maker put in")
+
+
+@dataclass(frozen=True)
 class ModelConfig(_Checked):
     """The shape of the network. `vocab_size` and `embedding_dim` follow from the text and the vectors."""
 
@@ -108,13 +129,14 @@ class ModelConfig(_Checked):
 class TrainConfig(_Checked):
     """How the network learns."""
 
-    epochs: int = option(10, "passes over the training text, at most", low=1)
+    epochs: int | None = option(None, "passes over the text, at most (default: 10, or what the minutes allow)", low=1)
     minutes: float | None = option(None, "wall-time budget; the learning-rate schedule ends when it does", low=0.01)
     batch_size: int = option(32, "streams (or windows) in a batch", low=1)
     sequence_length: int = option(35, "steps of truncated back-propagation through time", low=1)
     learning_rate: float = option(0.004, "peak learning rate of Adam", low=1e-9, high=10)
     clip_norm: float = option(1.0, "largest norm of the gradient; 0 leaves it as it is", low=0)
-    samples: int = option(4096, "words in the sampled softmax; 0: the full softmax always", low=0)
+    samples: int = option(2048, "words in the sampled softmax; 0: the full softmax always", low=0)
+    unigram_bias: bool = option(True, "start the output bias at the log frequency of each word")
     patience: int = option(3, "epochs without a better validation loss before stopping", low=1)
     seed: int = option(0, "seed of everything random", low=0, high=2**32 - 1)
 
@@ -138,7 +160,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "seed": {
         "masking": True, "cell": "lstm", "units": 64, "layers": 1, "context": 50, "dense": 64, "dropout": 0.5,
         "input_dropout": 0.1, "recurrent_dropout": 0.1, "batch_size": 128, "learning_rate": 0.001, "clip_norm": 0.0,
-        "samples": 0,
+        "samples": 0, "unigram_bias": False, "missing": "zero",
     },
     "small": {},
     "medium": {"units": 512, "dense": 256, "dropout": 0.3},
@@ -146,26 +168,36 @@ PRESETS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def configure(preset: str = "small", **overrides: Any) -> tuple[ModelConfig, TrainConfig]:
-    """The configs of a preset, with the options that are not None laid over it.
+@dataclass(frozen=True)
+class Options:
+    """All that decides a training, of one preset with some options laid over it."""
+
+    text: TextConfig
+    data: DataConfig
+    model: ModelConfig
+    """Without the sizes that the text decides."""
+    train: TrainConfig
+
+
+def configure(preset: str = "small", **overrides: Any) -> Options:
+    """The options of a preset, with those that are not None laid over it.
 
     Raises:
         OptionError: an unknown preset or option, or a value out of its range.
 
     Example:
-        >>> model, train = configure("seed", epochs=2)
-        >>> model.units, model.context, train.epochs
+        >>> options = configure("seed", epochs=2)
+        >>> options.model.units, options.model.context, options.train.epochs
         (64, 50, 2)
     """
     if preset not in PRESETS:
         raise OptionError(f"`preset` must be one of {', '.join(PRESETS)}, but is {preset!r}")
     values = PRESETS[preset] | {name: value for name, value in overrides.items() if value is not None}
-    model_names = {f.name for f in dataclasses.fields(ModelConfig)}
-    train_names = {f.name for f in dataclasses.fields(TrainConfig)}
-    unknown = set(values) - model_names - train_names
-    if unknown:
-        raise OptionError(f"there is no option {', '.join(map(repr, sorted(unknown)))}")
-    return (
-        ModelConfig(**{k: v for k, v in values.items() if k in model_names}),
-        TrainConfig(**{k: v for k, v in values.items() if k in train_names}),
-    )
+    configs: dict[str, Any] = {}
+    # In this order: `vocab_size` and `embedding_dim` are asked for as data, and the model follows.
+    for name, kind in (("text", TextConfig), ("data", DataConfig), ("model", ModelConfig), ("train", TrainConfig)):
+        fields = {f.name for f in dataclasses.fields(kind)}
+        configs[name] = kind(**{key: values.pop(key) for key in list(values) if key in fields})
+    if values:
+        raise OptionError(f"there is no option {', '.join(map(repr, sorted(values)))}")
+    return Options(**configs)

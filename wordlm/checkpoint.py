@@ -1,0 +1,62 @@
+"""What training needs to go on where it stopped: every variable, the position, and what the caller adds."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wordlm.errors import TrainingError
+
+_FILE = "state.npz"
+
+
+def write_checkpoint(folder: str | Path, arrays: Mapping[str, np.ndarray], info: Mapping[str, Any]) -> None:
+    """Writes one file, whole or not at all: a crash in the middle leaves the checkpoint before it.
+
+    Args:
+        folder: the checkpoint's folder; made if it is missing.
+        arrays: variables by name.
+        info: whatever JSON can hold.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f"{_FILE}.{os.getpid()}.tmp"
+    note = np.frombuffer(json.dumps(info).encode("utf-8"), np.uint8)
+    try:
+        with open(temporary, "wb") as file:
+            np.savez(file, __info__=note, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, folder / _FILE)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def has_checkpoint(folder: str | Path) -> bool:
+    """Whether there is a checkpoint in this folder."""
+    return (Path(folder) / _FILE).is_file()
+
+
+def read_checkpoint(folder: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays and the info that `write_checkpoint` was given.
+
+    Raises:
+        TrainingError: there is no checkpoint, or it is damaged.
+    """
+    path = Path(folder) / _FILE
+    if not path.is_file():
+        raise TrainingError(
+            f"there is nothing to resume in {Path(folder).parent}: it has no checkpoint (a finished model has none)"
+        )
+    try:
+        with np.load(path, allow_pickle=False) as saved:
+            arrays = {name: saved[name] for name in saved.files}
+        return arrays, json.loads(arrays.pop("__info__").tobytes().decode("utf-8"))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise TrainingError(f"the checkpoint {path} is damaged ({error}): train again from the text") from error

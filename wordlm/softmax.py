@@ -1,0 +1,94 @@
+"""The output layer in training: the full softmax, or an unbiased estimate of it from a sample of the words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class NegativeSampler:
+    """Draws the words that stand for the whole vocabulary in one step.
+
+    Systematic sampling with probability proportional to size (Madow 1949): exactly `size` different words, word
+    i among them with probability `inclusion[i]`, frequent words always. Dividing each drawn word's share of the
+    normalizer by its inclusion probability keeps the normalizer unbiased (Horvitz & Thompson 1952).
+
+    Args:
+        counts: (V,) how often each word occurs in the training text.
+        size: words drawn, below V.
+        power: exponent of the counts; below 1, rare words are drawn more often than they occur.
+
+    Example:
+        >>> sampler = NegativeSampler(np.array([0, 9, 5, 3, 1]), size=3)
+        >>> len(set(sampler.draw(np.random.default_rng(0)).tolist()))
+        3
+        >>> round(float(sampler.inclusion.sum()), 6)
+        3.0
+    """
+
+    counts: np.ndarray
+    size: int
+    power: float = 0.75
+
+    def __post_init__(self) -> None:
+        # Words that never occur (padding) still get a share, so that their probability is pressed down.
+        weights = np.maximum(np.asarray(self.counts, np.float64), 0.5) ** self.power
+        certain = np.zeros(len(weights), bool)
+        while True:
+            left = self.size - np.count_nonzero(certain)
+            inclusion = np.where(certain, 1.0, weights * (left / weights[~certain].sum()))
+            more = (inclusion >= 1) & ~certain
+            if not more.any():
+                break
+            certain |= more
+        object.__setattr__(self, "inclusion", inclusion)
+        object.__setattr__(self, "_edges", np.cumsum(inclusion))
+
+    def draw(self, rng: np.random.Generator) -> np.ndarray:
+        """(size,) int32 different word ids, in ascending order."""
+        points = rng.random() + np.arange(self.size)
+        return np.minimum(np.searchsorted(self._edges, points, side="right"), len(self.counts) - 1).astype("int32")
+
+
+def full_losses(hidden: Any, rows: Any, bias: Any, targets: Any) -> tuple[Any, Any]:
+    """Cross-entropy of each target over the whole vocabulary, in nats.
+
+    Args:
+        hidden: (N, d) outputs of the network below the softmax.
+        rows: (V, d) output vectors of the words.
+        bias: (V,).
+        targets: (N,) word ids.
+
+    Returns:
+        (N,) losses, and the (N, V) logits.
+    """
+    from keras import ops
+
+    logits = ops.matmul(hidden, ops.transpose(rows)) + bias  # (N, V)
+    return ops.sparse_categorical_crossentropy(targets, logits, from_logits=True), logits
+
+
+def sampled_losses(hidden: Any, rows: Any, bias: Any, targets: Any, negatives: Any, log_inclusion: Any) -> Any:
+    """Cross-entropy of each target over itself and the sampled words, each weighed by its inclusion probability.
+
+    Args:
+        hidden: (N, d) outputs of the network below the softmax.
+        rows: (V, d) output vectors of the words.
+        bias: (V,).
+        targets: (N,) word ids.
+        negatives: (S,) different word ids, shared by all targets; where one is the target itself, it counts once.
+        log_inclusion: (S,) log probability with which each of them was drawn.
+
+    Returns:
+        (N,) losses in nats.
+    """
+    from keras import ops
+
+    target_logits = ops.sum(hidden * ops.take(rows, targets, axis=0), axis=-1) + ops.take(bias, targets)
+    logits = ops.matmul(hidden, ops.transpose(ops.take(rows, negatives, axis=0)))  # (N, S)
+    logits = logits + (ops.take(bias, negatives) - log_inclusion)
+    logits = ops.where(ops.equal(targets[:, None], negatives[None, :]), -1e9, logits)
+    return ops.logaddexp(ops.logsumexp(logits, axis=-1), target_logits) - target_logits

@@ -1,0 +1,373 @@
+"""The training loop: budget, validation, early stop, checkpoints, interruption and going on."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+
+from wordlm.batches import StreamBatches, WindowBatches
+from wordlm.checkpoint import read_checkpoint, write_checkpoint
+from wordlm.config import ModelConfig, TrainConfig
+from wordlm.corpus import Corpus
+from wordlm.errors import TrainingError
+from wordlm.examiner import Examiner
+from wordlm.learner import Learner, make_optimizer
+from wordlm.schedule import Schedule
+from wordlm.softmax import NegativeSampler
+
+# Enough words for a perplexity to within two or three per cent, few enough for seconds.
+QUICK_LOOK = 32_768
+CHECKPOINT_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What is known after an epoch; the history of a model is a list of these."""
+
+    epoch: int
+    loss: float
+    """Mean training loss in nats; with the sampled softmax, an estimate of it."""
+    valid_perplexity: float
+    """On up to 32,768 words from all over the validation text; the final figure is on all of it."""
+    valid_accuracy: float
+    learning_rate: float
+    seconds: float
+    tokens_per_second: float
+    sample: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where training is, for a live display."""
+
+    epoch: int
+    step: int
+    steps: int
+    loss: float
+    tokens_per_second: float
+    done: float
+    """Share of the whole plan, 0 to 1."""
+    seconds_left: float
+
+
+class Listener(Protocol):
+    """Hears of the progress."""
+
+    def message(self, text: str) -> None: ...
+    def tokens(self, part: str, count: int) -> None: ...
+    def step(self, step: Step) -> None: ...
+    def epoch(self, epoch: Epoch) -> None: ...
+
+
+@dataclass
+class Position:
+    """Everything about a run that is not a variable of the network; saved in a checkpoint."""
+
+    epoch: int = 0
+    step: int = 0
+    steps_done: int = 0
+    seconds: float = 0.0
+    fit_seconds: float = 0.0
+    fit_tokens: int = 0
+    loss_sum: float = 0.0
+    best_loss: float | None = None
+    bad_epochs: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The figures of a training."""
+
+    valid_perplexity: float
+    valid_accuracy: float
+    test_perplexity: float | None
+    epochs: int
+    seconds: float
+    tokens_per_second: float
+    history: list[dict[str, Any]]
+    interrupted: bool
+
+
+class Training:
+    """Fits a network to a corpus, and leaves the best weights in it.
+
+    Args:
+        network: the Sequential of `build_model`.
+        model_config: its config.
+        config: how to train.
+        corpus: what to train on.
+        checkpoint: folder for checkpoints.
+        notes: what the caller wants to find in a checkpoint.
+        listener: hears of the progress.
+        sample: makes a short text of the network, after each epoch.
+        started: the `time.monotonic()` from which the minutes count.
+    """
+
+    def __init__(
+        self,
+        network: keras.Sequential,
+        model_config: ModelConfig,
+        config: TrainConfig,
+        corpus: Corpus,
+        checkpoint: Path,
+        notes: Mapping[str, Any],
+        listener: Listener,
+        sample: Callable[[keras.Sequential], str],
+        started: float,
+    ) -> None:
+        self.network, self.model_config, self.config, self.corpus = network, model_config, config, corpus
+        self.checkpoint, self.notes, self.listener, self.sample = checkpoint, dict(notes), listener, sample
+        self.started = self.saved = started
+        self.position = Position()
+        self.best: list[np.ndarray] = []
+        self.interrupted = False
+
+        self.batches: StreamBatches | WindowBatches
+        size = _batch_size(len(corpus.train), model_config, config)
+        if model_config.context:
+            self.batches = WindowBatches(corpus.train, size, model_config.context, config.seed)
+        else:
+            self.batches = StreamBatches(corpus.train, size, config.sequence_length)
+        self.sampler = None
+        if 0 < config.samples < model_config.vocab_size // 2:
+            self.sampler = NegativeSampler(corpus.counts, config.samples)
+        self.schedule = Schedule(config, self.batches.steps)
+        self.learner = Learner(network, model_config, size, self.sampler)
+        if config.unigram_bias:
+            smoothed = corpus.counts + 0.1
+            self.learner.bias.assign(np.log(smoothed / smoothed.sum()).astype("float32"))
+        # XLA makes the CPU no faster under TensorFlow, and compiles for long; JAX knows no other way.
+        self.learner.compile(
+            optimizer=make_optimizer(config), jit_compile="auto" if keras.backend.backend() == "jax" else False
+        )
+        self.learner.optimizer.build(self.learner.trainable_variables)
+        self.examiner = Examiner(network, model_config, self.learner, corpus.valid)
+
+    def resume(self) -> None:
+        """Goes back to the checkpoint: variables, optimizer, random state and position.
+
+        Raises:
+            TrainingError: there is none, it is damaged, or it is of another network.
+        """
+        arrays, info = read_checkpoint(self.checkpoint)
+        variables = self._variables()
+        shapes = {name: array.shape for name, array in arrays.items() if name.startswith("variable_")}
+        if shapes != {name: tuple(variable.shape) for name, variable in variables.items()}:
+            raise TrainingError(f"the checkpoint in {self.checkpoint} is of another network: train again from the text")
+        for name, variable in variables.items():
+            variable.assign(arrays[name])
+        self.best = [arrays[f"best_{i}"] for i in range(len(arrays) - len(shapes))]
+        self.position = Position(**info["position"])
+        self.started -= self.position.seconds
+
+    def run(self) -> Outcome:
+        """Trains until the plan is done, the validation loss no longer falls, or Ctrl-C.
+
+        After Ctrl-C it finishes the step and leaves a checkpoint to resume from.
+
+        Raises:
+            TrainingError: the loss is no longer a number.
+        """
+        position = self.position
+        with _interruptible(self._interrupt):
+            if self.config.minutes:
+                self._plan_the_end()
+            while not self._is_done() and not self.interrupted:
+                self._fit()
+                finished = position.step == self.batches.steps
+                if finished:
+                    position.epoch, position.step = position.epoch + 1, 0
+                    self.learner.reset()
+                if finished or (self._is_done() and not self.interrupted):
+                    self._end_epoch()
+            if self.interrupted:
+                self.save()
+                loss, accuracy = self.examiner.examine(self.corpus.valid, QUICK_LOOK)
+                if self.best and position.best_loss is not None and position.best_loss < loss:
+                    loss = position.best_loss
+                    self._take(self.best)
+            else:
+                self._take(self.best)
+                loss, accuracy = self.examiner.examine(self.corpus.valid)
+            test = self.corpus.test
+            test_loss = self.examiner.examine(test)[0] if test is not None and not self.interrupted else None
+        self.learner.publish(self.network)
+        return Outcome(
+            valid_perplexity=math.exp(loss),
+            valid_accuracy=accuracy,
+            test_perplexity=None if test_loss is None else math.exp(test_loss),
+            epochs=position.epoch,
+            seconds=self._seconds(),
+            tokens_per_second=self._rate(),
+            history=position.history,
+            interrupted=self.interrupted,
+        )
+
+    def save(self) -> None:
+        """Writes a checkpoint."""
+        self.position.seconds = self._seconds()
+        arrays = {name: np.asarray(variable) for name, variable in self._variables().items()}
+        arrays |= {f"best_{i}": array for i, array in enumerate(self.best)}
+        write_checkpoint(self.checkpoint, arrays, {**self.notes, "position": dataclasses.asdict(self.position)})
+        self.saved = time.monotonic()
+
+    def _fit(self) -> None:
+        """Goes on to the end of the epoch, unless the plan or the user ends it before."""
+        left = self.batches.steps - self.position.step
+        self.learner.fit(
+            self._feed(), steps_per_epoch=left, verbose=0, shuffle=False, callbacks=[_Steps(self)], epochs=1
+        )
+
+    def _feed(self) -> Iterator[Any]:
+        epoch = self.position.epoch
+        negatives = np.zeros(1, "int32")
+        for step in range(self.position.step, self.batches.steps):
+            x, y, weight = self.batches.batch(epoch, step)
+            if self.sampler:
+                negatives = self.sampler.draw(np.random.default_rng((self.config.seed, epoch, step)))
+            yield (x, negatives), y, weight
+
+    def _end_epoch(self) -> None:
+        position = self.position
+        self.listener.message("validating")
+        loss, accuracy = self.examiner.examine(self.corpus.valid, QUICK_LOOK)
+        if position.best_loss is None or loss < position.best_loss:
+            position.best_loss, position.bad_epochs = loss, 0
+            self.best = [np.array(variable) for variable in self.learner.trainable_variables]
+        else:
+            position.bad_epochs += 1
+        self.learner.publish(self.network)
+        epoch = Epoch(
+            epoch=position.epoch + (position.step > 0),
+            loss=position.loss_sum / max(1, (position.steps_done - 1) % self.batches.steps + 1),
+            valid_perplexity=math.exp(loss),
+            valid_accuracy=accuracy,
+            learning_rate=float(self.learner.optimizer.learning_rate),
+            seconds=self._seconds(),
+            tokens_per_second=self._rate(),
+            sample=self.sample(self.network),
+        )
+        position.loss_sum = 0.0
+        position.history.append(dataclasses.asdict(epoch))
+        self.listener.epoch(epoch)
+        self.save()
+
+    def _is_done(self) -> bool:
+        if self.position.bad_epochs >= self.config.patience:
+            return True
+        return self.schedule.done(self.position.steps_done, self._seconds()) >= 1
+
+    def _plan_the_end(self) -> None:
+        """Keeps of the minutes what the last validation, the test and saving will take."""
+        self.examiner.examine(self.corpus.valid, 1)  # the first call compiles
+        self.examiner.examine(self.corpus.valid, QUICK_LOOK // 8)
+        parts = [self.corpus.valid, *([self.corpus.test] if self.corpus.test is not None else [])]
+        tokens = sum(map(len, parts)) + min(QUICK_LOOK, len(self.corpus.valid))
+        self.schedule = dataclasses.replace(self.schedule, reserve=2 + tokens / (self.examiner.tokens_per_second or 1))
+
+    def _variables(self) -> dict[str, keras.Variable]:
+        """All that training changes: weights, carried state, random state, optimizer."""
+        variables = [*self.learner.variables, *self.learner.optimizer.variables]
+        return {f"variable_{i}": variable for i, variable in enumerate(variables)}
+
+    def _take(self, weights: list[np.ndarray]) -> None:
+        for variable, array in zip(self.learner.trainable_variables, weights, strict=False):
+            variable.assign(array)
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    def _rate(self) -> float:
+        return self.position.fit_tokens / max(self.position.fit_seconds, 1e-9)
+
+    def _interrupt(self) -> None:
+        self.interrupted = True
+        self.listener.message("stopping after this step; Ctrl-C again stops at once")
+
+
+class _Steps(keras.callbacks.Callback):
+    """Sets the learning rate before each step; keeps count, reports and saves after it."""
+
+    def __init__(self, training: Training) -> None:
+        super().__init__()
+        self.training = training
+        self.reported = 0.0
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        training = self.training
+        self.began = time.monotonic()
+        self.done = training.schedule.done(training.position.steps_done, training._seconds())
+        self.model.optimizer.learning_rate.assign(training.schedule.learning_rate(self.done))
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        training, position, now = self.training, self.training.position, time.monotonic()
+        loss = float(logs["loss"])
+        self.model.reset_metrics()  # so that each step reports its own loss
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"the loss of step {position.step} of epoch {position.epoch + 1} is {loss}: "
+                "lower --learning-rate, or give --clip-norm"
+            )
+        position.step += 1
+        position.steps_done += 1
+        position.loss_sum += loss
+        if batch:  # the first step compiles
+            position.fit_seconds += now - self.began
+            position.fit_tokens += _tokens(training.batches)
+        if now - self.reported > 0.5:
+            self.reported = now
+            self.report(loss)
+        if training.interrupted or training._is_done():
+            self.model.stop_training = True
+        elif now - training.saved > CHECKPOINT_SECONDS:
+            training.save()
+
+    def report(self, loss: float) -> None:
+        training, position = self.training, self.training.position
+        left = (1 - self.done) / self.done * training._seconds() if self.done else math.inf
+        training.listener.step(
+            Step(
+                position.epoch + 1, position.step, training.batches.steps, loss, training._rate(), self.done, left
+            )
+        )
+
+
+def _batch_size(tokens: int, model_config: ModelConfig, config: TrainConfig) -> int:
+    """Small texts take fewer streams, so that an epoch still has some steps."""
+    per_row = 1 if model_config.context else config.sequence_length
+    return max(1, min(config.batch_size, tokens // (4 * per_row)))
+
+
+def _tokens(batches: StreamBatches | WindowBatches) -> int:
+    """Words predicted in a step."""
+    return batches.batch_size * (batches.sequence_length if isinstance(batches, StreamBatches) else 1)
+
+
+@contextmanager
+def _interruptible(stop: Callable[[], None]) -> Iterator[None]:
+    """The first Ctrl-C calls `stop`, the second is a KeyboardInterrupt. Only the main thread hears signals."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        stop()
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
