@@ -21,7 +21,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wordlm import files, prose, text
+from wordlm import charset, files, prose, text
 from wordlm.config import TextConfig
 from wordlm.errors import TextError, WordlmError
 from wordlm.text import Paragraph, Texts
@@ -79,7 +79,7 @@ def prose_of(content):
     return list(prose.paragraphs(iter(content.split("\n")), TextConfig()))
 
 
-@pytest.mark.parametrize("module", [files, prose, text])
+@pytest.mark.parametrize("module", [charset, files, prose, text])
 def test_examples(module):
     results = doctest.testmod(module)
     assert results.attempted > 0
@@ -274,13 +274,39 @@ def test_undecodable_bytes_have_line_and_offset(tmp_path, monkeypatch, encoding,
     assert str(tmp_path / "text.txt") in message
 
 
-def test_likely_encoding_is_named(tmp_path, shared_data):
-    for language, encoding in [("fra", "cp1252"), ("ell_monotonic", "cp1253"), ("jpn", "cp932"), ("heb", "cp1255")]:
-        content = (shared_data / "languages" / f"{language}.txt").read_text("utf-8").encode(encoding, "ignore")
-        assert f"pass `--encoding {encoding}`" in refusal(write(tmp_path, content))
+@pytest.mark.parametrize(
+    ("language", "encoding"),
+    [("fra", "cp1252"), ("deu_1996", "cp850"), ("ell_monotonic", "cp1253"), ("heb", "cp1255"), ("arb", "cp1256"),
+     ("jpn", "cp932"), ("jpn", "euc_jp"), ("cmn_hans", "gb18030")],
+)  # fmt: skip
+def test_likely_encoding(tmp_path, shared_data, language, encoding):
+    content = (shared_data / "languages" / f"{language}.txt").read_text("utf-8").encode(encoding, "ignore")
+    assert f"pass `--encoding {encoding}`" in refusal(write(tmp_path, content))
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding"),
+    [
+        ("Zażółć gęślą jaźń, a źródło światła świeci na łące.", "cp1250"),
+        ("Zażółć gęślą jaźń, a źródło światła świeci na łące.", "iso8859_2"),
+        ("Příliš žluťoučký kůň úpěl ďábelské ódy.", "iso8859_2"),
+        ("Все счастливые семьи похожи друг на друга.", "cp1251"),
+        ("café", "cp1252"),
+    ],
+)
+def test_likely_encoding_of_a_short_text(content, encoding):
+    (name, words), *_ = charset.likely_encodings(content.encode(encoding))
+    assert name == encoding
+    assert all(word in content for word in words.split(", "))
+
+
+def test_likely_encodings_are_shown_as_they_read(tmp_path, shared_data):
     esperanto = shared_data / "messy" / "esperanto_iso8859-3.txt"
-    assert "line 7, byte offset 120: 0xf8 does not decode as UTF-8; it is likely" in refusal(esperanto)
-    assert read(esperanto, encoding="iso8859-3")[4] == "Aĝo tro matura ne estas plezura"
+    message = refusal(esperanto)
+    assert "line 7, byte offset 120: 0xf8 does not decode as UTF-8; it is likely" in message
+    assert "iso8859_3 Aĝo, ĝi, danĝera, putraĵo" in message
+    assert read(esperanto, encoding="iso8859_3")[4] == "Aĝo tro matura ne estas plezura"
+    assert "likely utf_8, pass" in refusal(write(tmp_path, "Größe, Fluß"), encoding="ascii")
 
 
 def test_one_damaged_byte_is_no_other_encoding(tmp_path):

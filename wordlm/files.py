@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import IO
 
+from wordlm.charset import likely_encodings
 from wordlm.config import TextConfig
 from wordlm.errors import TextError
 
@@ -32,7 +33,6 @@ _MARKS = {  # UTF-32's mark begins with UTF-16's, and so comes first
 }  # fmt: skip
 _FORMATS = {b"%PDF": "PDF", b"PK\x03\x04": "zip, .docx, .odt or .epub", b"{\\rtf": "RTF", b"\xd0\xcf\x11\xe0": ".doc"}
 _CONTROL = re.compile(r"[\0-\x08\x0e-\x19\x1c-\x1f\x7f]")  # escapes and the end-of-file mark of old are found in texts
-_NOT_ASCII_WORD = re.compile(r"\w*[^\W\x00-\x7f]\w*")
 
 
 @dataclass(frozen=True)
@@ -305,24 +305,14 @@ def _encoding(head: bytes, config: TextConfig) -> tuple[int, str]:
 
 def _advice(sample: bytes, encoding: str) -> str:
     """What to do about bytes that do not decode: the likely encodings, and how each would read."""
-    from charset_normalizer import from_bytes
-
-    sample = sample[: 1 << 16]
+    sample = sample[: 1 << 15]
     decoded = sample.decode(encoding, "replace")
     bad = decoded.count("\ufffd")
     if encoding.startswith("utf") and sum(not c.isascii() for c in decoded) > 5 * bad:
         return "nearly all of the file does: it is damaged there, mend or remove these bytes"
-    readings: dict[str, str] = {}  # what the sample's words become: the encoding
-    for match in from_bytes(sample):
-        names = sorted(match.could_be_from_charset, key=lambda name: (name != "cp1252", name != match.encoding))
-        words = dict.fromkeys(_NOT_ASCII_WORD.findall(str(match)))
-        readings.setdefault(", ".join(list(words)[:4]), names[0] if names else match.encoding)
-    if not readings:
+    likely = likely_encodings(sample)
+    if not likely:
         return "find out which encoding it has and pass `--encoding NAME`"
-    (read, name), *others = readings.items()
-    also = "; ".join(f"{name} reads {read}" for read, name in others[:3])
-    return (
-        f"it is likely {name}, pass `--encoding {name}`"
-        + (f" (it reads {read}" if read else "")
-        + (f"; if that is wrong, {also})" if also and read else ")" if read else "")
-    )
+    (name, words), *others = likely
+    also = "".join(f"; {other} {read}" for other, read in others)
+    return f"it is likely {name}, pass `--encoding {name}` (reads {words}{also and '; if that is wrong: ' + also[2:]})"
