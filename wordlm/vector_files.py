@@ -29,7 +29,7 @@ MATRIX_FILE, WORDS_FILE, METADATA_FILE = "vectors.npy", "words.txt", "metadata.j
 
 Rows = Iterator[tuple[int, bytes, np.ndarray]]
 
-_BATCH = 4096
+_BATCH = 1024
 _BLOCK = 1 << 20
 _HEAD = 1 << 18  # bytes that tell the format: some 20 rows of 1,000 numbers
 _LONGEST_LINE = 1 << 22
