@@ -114,6 +114,7 @@ def save_bundle(
     vocabulary: Vocabulary,
     metadata: dict[str, Any],
     overwrite: bool = False,
+    unfinished: bool = False,
 ) -> None:
     """Saves a trained model, whole or not at all.
 
@@ -129,6 +130,7 @@ def save_bundle(
         metadata: provenance: what JSON knows, NumPy numbers and arrays, paths; a number that is not finite
             becomes null. "created", "versions" and "sha256" are filled in here.
         overwrite: replace a bundle that is there.
+        unfinished: keep the checkpoint that is there, so that training can go on.
 
     Raises:
         BundleError: the path is taken, the disk refuses, or the parts do not fit together.
@@ -164,6 +166,8 @@ def save_bundle(
         for name in FILES:
             with open(new / name, "r+b") as file:
                 os.fsync(file.fileno())
+        if unfinished:
+            os.rename(checkpoint_folder(target), checkpoint_folder(new))
         _sync_folder(new)
         _swap(new, target, old)
     except OSError as error:

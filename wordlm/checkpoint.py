@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from wordlm.errors import TrainingError
 
 _FILE = "state.npz"
+_INFO = "__info__"
 
 
 def write_checkpoint(folder: str | Path, arrays: Mapping[str, np.ndarray], info: Mapping[str, Any]) -> None:
@@ -30,7 +31,7 @@ def write_checkpoint(folder: str | Path, arrays: Mapping[str, np.ndarray], info:
     note = np.frombuffer(json.dumps(info).encode("utf-8"), np.uint8)
     try:
         with open(temporary, "wb") as file:
-            np.savez(file, __info__=note, **arrays)
+            np.savez(file, **{_INFO: note}, **arrays)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, folder / _FILE)
@@ -49,6 +50,19 @@ def read_checkpoint(folder: str | Path) -> tuple[dict[str, np.ndarray], dict[str
     Raises:
         TrainingError: there is no checkpoint, or it is damaged.
     """
+    return _read(folder, lambda saved: {name: saved[name] for name in saved.files if name != _INFO})
+
+
+def read_info(folder: str | Path) -> dict[str, Any]:
+    """The info alone, without reading the arrays.
+
+    Raises:
+        TrainingError: there is no checkpoint, or it is damaged.
+    """
+    return _read(folder, lambda saved: {})[1]
+
+
+def _read(folder: str | Path, take: Callable[[Any], dict[str, np.ndarray]]) -> tuple[dict[str, np.ndarray], Any]:
     path = Path(folder) / _FILE
     if not path.is_file():
         raise TrainingError(
@@ -56,7 +70,6 @@ def read_checkpoint(folder: str | Path) -> tuple[dict[str, np.ndarray], dict[str
         )
     try:
         with np.load(path, allow_pickle=False) as saved:
-            arrays = {name: saved[name] for name in saved.files}
-        return arrays, json.loads(arrays.pop("__info__").tobytes().decode("utf-8"))
+            return take(saved), json.loads(saved[_INFO].tobytes().decode("utf-8"))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise TrainingError(f"the checkpoint {path} is damaged ({error}): train again from the text") from error

@@ -6,6 +6,7 @@ import json
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +80,7 @@ def prepare_corpus(
         valid: paragraphs to validate on; None holds out the last contiguous block of each long document, or
             of the whole where documents are short (2,000 tokens on the average), cut at the end of a paragraph.
         test: paragraphs for the final figure.
-        valid_fraction: the share of the tokens held out, where `valid` is None.
+        valid_fraction: the share of the tokens held out, where `valid` is None; 0 holds out none.
         vocab_size: words kept, the special tokens counted; 0 keeps all.
         min_count: rarer words become `<unk>`.
         progress: called with the part's name and the tokens written so far.
@@ -108,7 +109,9 @@ def prepare_corpus(
             "(some thousands for sentences worth reading): add text"
         )
     segments = {part: [(part, 0, len(ids))] for part, ids in raw.items()}
-    if valid is None:
+    if valid is None and not valid_fraction:
+        segments["valid"] = []
+    elif valid is None:
         cuts = _held_out(raw["train"], documents["train"], valid_fraction)
         segments["valid"] = [("train", middle, end) for _, middle, end in cuts if end > middle]
         segments["train"] = [("train", start, middle) for start, middle, _ in cuts if middle > start]
@@ -194,7 +197,7 @@ def _held_out(ids: np.ndarray, documents: list[int], fraction: float) -> list[tu
     if total / max(1, len(documents) - 1) < LONG_DOCUMENT:
         documents = [0, total]
     cuts = []
-    for start, end in zip(documents, documents[1:], strict=False):
+    for start, end in pairwise(documents):
         wanted = end - max(1, round((end - start) * fraction))
         # The nearest end of a paragraph, if there is one within a tenth of the document.
         reach = max(1, (end - start) // 10)

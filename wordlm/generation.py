@@ -18,8 +18,8 @@ from wordlm.vocab import EOS, PAD, SPECIALS, UNK, Tokenizer, Vocabulary
 
 # Texts that run through the engine side by side; more of them come in further batches.
 BATCH_SIZE = 64
-_SENTENCE_ENDS = frozenset(". ! ? … ... 。 ！ ？ ؟ । ।। ?! !! ??".split())
-_CLOSING = frozenset("'' ” ’ » ) ] 」 』 ）".split())
+_SENTENCE_ENDS = frozenset([".", "!", "?", "…", "...", "。", "！", "？", "؟", "।", "।।", "?!", "!!", "??"])
+_CLOSING = frozenset(["''", "”", "’", "»", ")", "]", "」", "』", "）"])
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import tempfile
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -12,6 +15,30 @@ from wordlm.errors import OptionError
 
 if TYPE_CHECKING:
     import keras
+
+
+def load_keras() -> None:
+    """Imports Keras and its backend without the lines that TensorFlow's C++ side writes about itself.
+
+    Some of them come before any of its switches is read, so the file descriptor is turned away meanwhile; if the
+    import fails, what was written is shown after all.
+    """
+    if "keras" in sys.modules:
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            import keras  # noqa: F401
+        except BaseException:
+            said.seek(0)
+            os.write(kept, said.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def build_model(config: ModelConfig, matrix: np.ndarray | None = None) -> keras.Sequential:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 
 from wordlm import generation
 from wordlm.bundle import check_target, checkpoint_folder, save_bundle
-from wordlm.checkpoint import has_checkpoint, read_notes
+from wordlm.checkpoint import has_checkpoint, read_info
 from wordlm.config import DataConfig, ModelConfig, Options, SamplingConfig, TextConfig, TrainConfig, configure
 from wordlm.corpus import Corpus, load_corpus, prepare_corpus
 from wordlm.engine import Engine
@@ -22,7 +23,7 @@ from wordlm.errors import OptionError, TrainingError
 from wordlm.language_model import LanguageModel, load
 from wordlm.model import build_model, get_weights, load_keras
 from wordlm.text import Texts
-from wordlm.vectors import Vectors, load_vectors, train_vectors, vectors_from_words
+from wordlm.vectors import Vectors, load_vectors, save_vectors, train_vectors, vectors_from_words
 from wordlm.vocab import EOS, Tokenizer
 
 if TYPE_CHECKING:
@@ -84,7 +85,9 @@ def train(
             valid_fraction=chosen.data.valid_fraction,
             vocab_size=chosen.data.vocab_size,
             min_count=chosen.data.min_count,
-            progress=lambda part, count: listener.reading(part, count, sources[part].position / sources[part].size),
+            progress=lambda part, count: listener.reading(
+                part, count, sources[part].position / max(1, sources[part].size)
+            ),
         )
         _describe(corpus, listener)
         load_keras()
@@ -130,7 +133,8 @@ def resume(
         TrainingError: there is nothing to resume.
     """
     started = time.monotonic()
-    notes = read_notes(checkpoint_folder(path))
+    notes = read_info(checkpoint_folder(path))
+    notes.pop("position")
     changes = {name: value for name, value in (("epochs", epochs), ("minutes", minutes)) if value is not None}
     config = TrainConfig.from_dict(notes["train"] | changes)
     notes["train"] = config.to_dict()
@@ -138,6 +142,52 @@ def resume(
     text, model_config = TextConfig.from_dict(notes["text"]), ModelConfig.from_dict(notes["model"])
     load_keras()
     return _run(Path(path), notes, model_config, config, text, corpus, None, _listener(listener), started, resumed=True)
+
+
+def cover(texts: Paths, **options: Any) -> Vectors:
+    """The vectors of a text's own vocabulary, to see how much of it they cover.
+
+    Args:
+        texts: as in `train`.
+        options: fields of `TextConfig` and `DataConfig`.
+    """
+    chosen = configure(**options)
+    with tempfile.TemporaryDirectory() as folder:
+        corpus = _read_all(texts, chosen, Path(folder))
+        data = chosen.data
+        return load_vectors(data.vectors, corpus.vocabulary, corpus.counts, trust_pickle=data.trust_pickle)
+
+
+def make_vectors(texts: Paths, out: str | os.PathLike[str], *, overwrite: bool = False, **options: Any) -> int:
+    """Trains word vectors on texts and saves them to a folder that `vectors` takes; returns their number.
+
+    Args:
+        texts: as in `train`.
+        out: the folder to write.
+        overwrite: replace a folder of vectors that is at `out`.
+        options: fields of `TextConfig`, `DataConfig` (`embedding_dim`, `min_count`) and `TrainConfig`
+            (`epochs`, `seed`).
+    """
+    chosen = configure(**options)
+    with tempfile.TemporaryDirectory() as folder:
+        corpus = _read_all(texts, chosen, Path(folder))
+        words, matrix = train_vectors(
+            corpus.sentences(), chosen.data.embedding_dim, epochs=chosen.train.epochs or 5, seed=chosen.train.seed
+        )
+    save_vectors(out, words, matrix, metadata={"tokens": int(corpus.counts.sum())}, overwrite=overwrite)
+    return len(words)
+
+
+def _read_all(texts: Paths, options: Options, folder: Path) -> Corpus:
+    """A corpus of nothing but a training part."""
+    return prepare_corpus(
+        folder,
+        Texts(_paths(texts), options.text),
+        Tokenizer(options.text),
+        valid_fraction=0,
+        vocab_size=options.data.vocab_size,
+        min_count=options.data.min_count,
+    )
 
 
 def _run(
@@ -168,9 +218,7 @@ def _run(
         prompt = tokenizer.detokenize(opening)
         return next(generation.generate(engine, corpus.vocabulary, tokenizer, prompt, config=sampling)).text
 
-    training = Training(
-        network, model_config, config, corpus, checkpoint_folder(out), notes, listener, sample, started
-    )
+    training = Training(network, model_config, config, corpus, checkpoint_folder(out), notes, listener, sample, started)
     if resumed:
         training.resume()
     outcome = training.run()

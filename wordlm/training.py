@@ -65,7 +65,7 @@ class Listener(Protocol):
     """Hears of the progress."""
 
     def message(self, text: str) -> None: ...
-    def tokens(self, part: str, count: int) -> None: ...
+    def reading(self, part: str, tokens: int, share: float) -> None: ...
     def step(self, step: Step) -> None: ...
     def epoch(self, epoch: Epoch) -> None: ...
 
@@ -241,7 +241,6 @@ class Training:
 
     def _end_epoch(self) -> None:
         position = self.position
-        self.listener.message("validating")
         loss, accuracy = self.examiner.examine(self.corpus.valid, QUICK_LOOK)
         if position.best_loss is None or loss < position.best_loss:
             position.best_loss, position.bad_epochs = loss, 0
@@ -338,9 +337,7 @@ class _Steps(keras.callbacks.Callback):
         training, position = self.training, self.training.position
         left = (1 - self.done) / self.done * training._seconds() if self.done else math.inf
         training.listener.step(
-            Step(
-                position.epoch + 1, position.step, training.batches.steps, loss, training._rate(), self.done, left
-            )
+            Step(position.epoch + 1, position.step, training.batches.steps, loss, training._rate(), self.done, left)
         )
 
 

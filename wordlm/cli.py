@@ -1,0 +1,357 @@
+"""The command line: arguments in, calls of the library, results on stdout, messages on stderr."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import click
+
+from wordlm import __version__
+from wordlm.config import PRESETS, DataConfig, ModelConfig, SamplingConfig, TextConfig, TrainConfig
+from wordlm.errors import OptionError, WordlmError
+
+
+class _Group(click.Group):
+    """Shows what the user can mend as one line, with the exit status 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except WordlmError as error:
+            raise click.ClickException(" ".join(str(error).split())) from error
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            raise click.ClickException(f"{where}{error.strerror or error}") from error
+
+
+def options_of(config: type, *, only: Iterable[str] = (), but: Iterable[str] = ()) -> Callable[[Any], Any]:
+    """A decorator: one option for each field of a config; left out, an option is None and the preset decides."""
+
+    def decorate(command: Any) -> Any:
+        for f in reversed(dataclasses.fields(config)):
+            if (only and f.name not in only) or f.name in but:
+                continue
+            name, kind = "--" + f.name.replace("_", "-"), str(f.type).removesuffix(" | None")
+            shown = "" if f.default is None or kind == "bool" else f" [default: {f.default}]"
+            settings: dict[str, Any] = {"default": None, "help": f.metadata["help"] + shown}
+            if kind == "bool":
+                negative = f"--{name[5:]}" if name.startswith("--no-") else f"--no-{name[2:]}"
+                # What is on by default needs a way to turn it off; the rest is a plain flag.
+                declaration = f"{name}/{negative}" if f.default else name
+                decorate_one = click.option(declaration, f.name, is_flag=True, **settings)
+            elif f.metadata["choices"]:
+                decorate_one = click.option(name, f.name, type=click.Choice(f.metadata["choices"]), **settings)
+            else:
+                kinds = {"int": int, "float": float, "str": str}
+                decorate_one = click.option(name, f.name, type=kinds[kind], **settings)
+            command = decorate_one(command)
+        return command
+
+    return decorate
+
+
+def text_options(command: Any) -> Any:
+    """The options of every verb that reads a text."""
+    command = options_of(TextConfig, but=["kind"])(command)
+    command = click.option(
+        "--pretokenized", is_flag=True, help="each line holds tokens apart by white space (WikiText, PTB)"
+    )(command)
+    return click.option("--lines", is_flag=True, help="each line is one example: headlines, verses, tweets")(command)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout")
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="wordlm")
+def main() -> None:
+    """Turn a text file into a word-level language model; train it, question it, ship it.
+
+    \b
+    wordlm train book.txt --out models/book
+    wordlm generate models/book --prompt "It was a dark" -n 3
+    """
+
+
+@main.command(short_help="Train a model on texts.")
+@click.argument("texts", nargs=-1)
+@click.option("--out", help="folder of the new model")
+@click.option("--preset", type=click.Choice(list(PRESETS)), default="small", show_default=True, help="set of options")
+@click.option("--valid", multiple=True, help="text to validate on; left out: the end of TEXTS is held out")
+@click.option("--test", multiple=True, help="text for a final figure")
+@click.option("--overwrite", is_flag=True, help="replace the model that is at --out")
+@click.option("--resume", "resume_path", metavar="DIR", help="go on with an interrupted training")
+@options_of(DataConfig)
+@text_options
+@options_of(ModelConfig, but=["vocab_size", "embedding_dim", "trainable_embedding", "masking"])
+@options_of(TrainConfig)
+@click.option("--quiet", is_flag=True, help="no progress")
+@json_option
+def train(
+    texts: tuple[str, ...],
+    out: str | None,
+    preset: str,
+    valid: tuple[str, ...],
+    test: tuple[str, ...],
+    overwrite: bool,
+    resume_path: str | None,
+    quiet: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Train a model on TEXTS: files, folders, glob patterns, or - for the standard input.
+
+    Files may be compressed (.gz .bz2 .xz .zst), and .jsonl or .csv with --field. The end of the text is held
+    out for validation. Ctrl-C once stops after the step and saves; --resume goes on from there.
+
+    \b
+    wordlm train book.txt --out models/book
+    wordlm train verses.txt --lines --minutes 5 --out models/verses
+    wordlm train train.txt --valid valid.txt --pretokenized --vocab-size 0 --out models/wiki
+    wordlm train --resume models/book
+    """
+    from wordlm.progress import Display
+
+    display = Display(quiet)
+    _set_kind(options)
+    try:
+        if resume_path:
+            allowed = {"epochs", "minutes"}
+            given = [name for name, value in options.items() if value is not None and name not in allowed]
+            if texts or out or given:
+                raise OptionError(
+                    "--resume takes the texts and options of the training it goes on with: give only "
+                    "--epochs or --minutes beside it"
+                )
+            from wordlm.pipeline import resume
+
+            lm = resume(resume_path, listener=display, epochs=options["epochs"], minutes=options["minutes"])
+        else:
+            if not texts or not out:
+                raise click.UsageError("give at least one text, and --out DIR for the model (or --resume DIR)")
+            from wordlm.pipeline import train
+
+            lm = train(
+                texts,
+                out,
+                preset=preset,
+                valid=valid or None,
+                test=test or None,
+                overwrite=overwrite,
+                listener=display,
+                **_given(options),
+            )
+    finally:
+        display.close()
+    figures = {name: lm.metadata[name] for name in FIGURES}
+    vectors = lm.metadata["vectors"]
+    coverage = vectors and {name: vectors["coverage"][name] for name in ("types", "tokens")}
+    figures = {"model": str(lm.path), **figures, "coverage": coverage}
+    if as_json:
+        click.echo(json.dumps(figures))
+        return
+    click.echo(
+        f"{lm.path}: validation perplexity {figures['valid_perplexity']:.1f}"
+        + (f", test {figures['test_perplexity']:.1f}" if figures["test_perplexity"] else "")
+        + f", {figures['epochs']} epochs, {figures['seconds']:.0f} s, "
+        f"{figures['tokens_per_second']:,.0f} tokens/s"
+    )
+
+
+FIGURES = (
+    "vocab_size", "parameters", "train_tokens", "valid_tokens", "valid_perplexity", "test_perplexity", "epochs",
+    "seconds", "tokens_per_second",
+)  # fmt: skip
+
+
+@main.command(short_help="Make new texts.")
+@click.argument("model", metavar="DIR")
+@click.option("--prompt", default="", help="what the texts go on from, mid-sentence")
+@click.option("-n", "n", default=1, type=click.IntRange(1), show_default=True, help="how many texts")
+@options_of(SamplingConfig)
+@json_option
+def generate(model: str, prompt: str, n: int, as_json: bool, **options: Any) -> None:
+    """Make new texts with the model in DIR.
+
+    A text ends with its paragraph, or after --sentences or --max-words.
+
+    \b
+    wordlm generate models/book
+    wordlm generate models/book --prompt "It was a dark" -n 5 --sentences 1 --seed 7
+    """
+    from wordlm.language_model import load
+
+    lm = load(model)
+    unknown = lm.read_prompt(prompt).unknown
+    if unknown:
+        _warn([f"the model does not know {', '.join(unknown)}: read as <unk>"])
+    texts = lm.generate_many(prompt, n, **_given(options))
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(text) for text in texts], ensure_ascii=False))
+        return
+    for text in texts:
+        click.echo(text.text)
+
+
+@main.command(short_help="Say what a model is.")
+@click.argument("model", metavar="DIR")
+@json_option
+def info(model: str, as_json: bool) -> None:
+    """Say what the model in DIR is, what it was trained on, and how well it does.
+
+    \b
+    wordlm info models/book
+    wordlm info models/book --json
+    """
+    from wordlm.language_model import load
+
+    lm = load(model)
+    if as_json:
+        content = {"model": str(lm.path), "config": lm.config.to_dict(), "text": lm.tokenizer.config.to_dict()}
+        click.echo(json.dumps(content | {"metadata": lm.metadata}, ensure_ascii=False))
+        return
+    for name, value in _facts(lm):
+        click.echo(f"{name:<12} {value}")
+
+
+@main.group(cls=_Group)
+def vectors() -> None:
+    """Look into files of word vectors, convert them, train new ones."""
+
+
+@vectors.command(short_help="How much of a text a vector file covers.")
+@click.argument("texts", nargs=-1, required=True)
+@options_of(DataConfig, only=["vectors", "vocab_size", "min_count", "trust_pickle"])
+@text_options
+@json_option
+def coverage(texts: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Say how much of TEXTS the vectors cover, by word and by token, and which frequent words they lack.
+
+    \b
+    wordlm vectors coverage book.txt
+    wordlm vectors coverage book.txt --vectors glove.840B.300d.txt
+    """
+    from wordlm.pipeline import cover
+
+    _set_kind(options)
+    found = cover(texts, **_given(options))
+    if as_json:
+        click.echo(json.dumps({"vectors": found.name} | dataclasses.asdict(found.coverage), ensure_ascii=False))
+        return
+    click.echo(f"{found.name}: {found.coverage.types:.1%} of the words, {found.coverage.tokens:.1%} of the tokens")
+    for word, count in found.coverage.missing:
+        click.echo(f"{count:8,}  {word}")
+    _warn(found.warnings)
+
+
+@vectors.command(short_help="Neighbours of a word.")
+@click.argument("word")
+@options_of(DataConfig, only=["vectors", "trust_pickle"])
+@click.option("-k", default=10, type=click.IntRange(1), show_default=True, help="how many")
+@json_option
+def nearest(word: str, k: int, as_json: bool, **options: Any) -> None:
+    """The words whose vectors are nearest to that of WORD, by cosine.
+
+    \b
+    wordlm vectors nearest whale
+    """
+    from wordlm.vectors import nearest as find
+
+    config = _data(options)
+    found = find(config.vectors, word, k, trust_pickle=config.trust_pickle)
+    if as_json:
+        click.echo(json.dumps([{"word": w, "cosine": c} for w, c in found], ensure_ascii=False))
+        return
+    for neighbour, cosine in found:
+        click.echo(f"{cosine:.3f}  {neighbour}")
+
+
+@vectors.command(short_help="To a form that opens at once.")
+@click.argument("source", metavar="FILE")
+@click.argument("out", metavar="DIR")
+@options_of(DataConfig, only=["trust_pickle"])
+@click.option("--overwrite", is_flag=True, help="replace the folder DIR")
+@json_option
+def convert(source: str, out: str, overwrite: bool, as_json: bool, **options: Any) -> None:
+    """Convert a FILE of vectors to the folder DIR, which --vectors maps into memory instead of parsing it.
+
+    \b
+    wordlm vectors convert glove.6B.100d.txt vectors/glove-100d
+    """
+    from wordlm.vectors import convert as write
+
+    warnings = write(source, out, trust_pickle=_data(options).trust_pickle, overwrite=overwrite)
+    click.echo(json.dumps({"vectors": out, "warnings": warnings}, ensure_ascii=False) if as_json else out)
+    _warn([] if as_json else warnings)
+
+
+@vectors.command("train", short_help="Vectors from a text.")
+@click.argument("texts", nargs=-1, required=True)
+@click.option("--out", required=True, help="folder of the new vectors")
+@options_of(DataConfig, only=["embedding_dim", "min_count"])
+@options_of(TrainConfig, only=["epochs", "seed"])
+@text_options
+@click.option("--overwrite", is_flag=True, help="replace the folder at --out")
+@json_option
+def train_vectors(texts: tuple[str, ...], out: str, overwrite: bool, as_json: bool, **options: Any) -> None:
+    """Train vectors on TEXTS (gensim's Word2Vec, skip-gram) and save them to a folder for --vectors.
+
+    \b
+    wordlm vectors train library/ --out vectors/library --embedding-dim 100
+    """
+    from wordlm.pipeline import make_vectors
+
+    _set_kind(options)
+    count = make_vectors(texts, out, overwrite=overwrite, **_given(options))
+    click.echo(json.dumps({"vectors": out, "words": count}) if as_json else f"{out}: {count:,} words")
+
+
+def _set_kind(options: dict[str, Any]) -> None:
+    """`--lines` and `--pretokenized` as the field `kind`."""
+    lines, pretokenized = options.pop("lines"), options.pop("pretokenized")
+    if lines and pretokenized:
+        raise OptionError("--lines and --pretokenized are two kinds of text: give one of them")
+    options["kind"] = "lines" if lines else "pretokenized" if pretokenized else None
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that the user gave; the others are left to the configs."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _data(options: dict[str, Any]) -> DataConfig:
+    return DataConfig(**_given(options))
+
+
+def _warn(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        click.echo(f"Warning: {warning}", err=True)
+
+
+def _facts(lm: Any) -> Iterable[tuple[str, str]]:
+    config, data = lm.config, lm.metadata
+    size = f"{config.units} units, " + (f"windows of {config.context}" if config.context else "streams")
+    both = "bidirectional " if config.bidirectional else ""
+    yield "model", str(lm.path)
+    yield "network", f"{config.layers} {both}{config.cell} of {size}, {data.get('parameters', 0):,} parameters"
+    yield "vocabulary", f"{len(lm.vocabulary):,} words"
+    yield "text", lm.tokenizer.config.kind + (", lower case" if lm.tokenizer.config.lowercase else "")
+    if data.get("train_tokens"):
+        yield "trained on", f"{data['train_tokens']:,} tokens, {data['epochs']} epochs, {data['seconds']:.0f} s"
+    vectors = data.get("vectors")
+    yield "vectors", f"{vectors['name']}, {vectors['coverage']['tokens']:.1%} of the text" if vectors else "its own"
+    for part in ("valid", "test"):
+        if data.get(f"{part}_perplexity"):
+            yield part, f"perplexity {data[f'{part}_perplexity']:.1f} on {data[f'{part}_tokens']:,} tokens"
+    yield "created", str(data.get("created"))
+    yield "versions", ", ".join(f"{name} {version}" for name, version in data["versions"].items())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
