@@ -19,7 +19,7 @@ from pathlib import Path
 
 import regex
 
-from wordlm.vocab import Tokenizer
+from wordlm.tokenizer import Tokenizer
 
 SENTENCE_END = regex.compile(
     r"""(?<!\b(?:Mrs?|Ms|Dr|St|Messrs|Prof|Capt|Col|Rev|[A-Z])\.)(?<=[.!?…।]["'”’)\]_»]*)\s+(?=["'“‘(\[_«]*[\p{Lu}\p{Lo}\d])"""

@@ -13,7 +13,8 @@ import numpy as np
 
 from wordlm.errors import TextError, TrainingError
 from wordlm.text import Paragraph
-from wordlm.vocab import EOS, SPECIALS, UNK, Tokenizer, Vocabulary
+from wordlm.tokenizer import Tokenizer
+from wordlm.vocab import EOS, SPECIALS, UNK, Vocabulary
 
 # Below this there is nothing to learn, and the held-out block would hold a sentence or none.
 MIN_TOKENS = 100

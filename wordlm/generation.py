@@ -14,7 +14,8 @@ import numpy as np
 from wordlm.config import SamplingConfig, TextConfig
 from wordlm.engine import Engine
 from wordlm.sampling import draw, exclude, filter_logprobs
-from wordlm.vocab import EOS, PAD, SPECIALS, UNK, Tokenizer, Vocabulary
+from wordlm.tokenizer import Tokenizer
+from wordlm.vocab import EOS, PAD, SPECIALS, UNK, Vocabulary
 
 # Texts that run through the engine side by side; more of them come in further batches.
 BATCH_SIZE = 64

@@ -13,7 +13,8 @@ from wordlm.bundle import Bundle, load_bundle
 from wordlm.config import ModelConfig, SamplingConfig
 from wordlm.engine import Engine
 from wordlm.errors import OptionError
-from wordlm.vocab import Tokenizer, Vocabulary
+from wordlm.tokenizer import Tokenizer
+from wordlm.vocab import Vocabulary
 
 if TYPE_CHECKING:
     import keras

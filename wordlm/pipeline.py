@@ -23,8 +23,9 @@ from wordlm.errors import OptionError, TrainingError
 from wordlm.language_model import LanguageModel, load
 from wordlm.model import build_model, get_weights, load_keras
 from wordlm.text import Texts
+from wordlm.tokenizer import Tokenizer
 from wordlm.vectors import Vectors, load_vectors, save_vectors, train_vectors, vectors_from_words
-from wordlm.vocab import EOS, Tokenizer
+from wordlm.vocab import EOS
 
 if TYPE_CHECKING:
     import keras
