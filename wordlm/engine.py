@@ -7,11 +7,12 @@ gives. A state is never changed in place, so that any number of continuations ca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from wordlm.cells import CELLS, PARTS, Recurrent
 from wordlm.config import ModelConfig
 from wordlm.errors import BundleError, OptionError, WordlmError
 
@@ -61,7 +62,7 @@ def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
         >>> shapes["recurrent_1/kernel"], shapes["output/kernel"]
         ((4, 12), (3, 10))
     """
-    width, units = _CELLS[config.cell].gates * config.units, config.units
+    width, units = CELLS[config.cell].gates * config.units, config.units
     shapes: dict[str, tuple[int, ...]] = {"embedding": (config.vocab_size, config.embedding_dim)}
     size = config.embedding_dim
     for number in range(1, config.layers + 1):
@@ -107,7 +108,7 @@ class Engine:
         # As Keras' Masking layer, which looks at the vectors alone and forgets about the ids.
         self._is_read = self._embedding.any(axis=1) if config.masking else np.arange(config.vocab_size) != 0
         self._layers = [
-            [_Recurrent(config.cell, *(arrays[f"{prefix}/{part}"] for part in _PARTS)) for prefix in prefixes]
+            [Recurrent(config.cell, *(arrays[f"{prefix}/{part}"] for part in PARTS)) for prefix in prefixes]
             for prefixes in (_prefixes(config, number) for number in range(1, config.layers + 1))
         ]
         self._dense = (arrays["dense/kernel"], arrays["dense/bias"]) if config.dense else None
@@ -276,125 +277,6 @@ class Engine:
                     "train it again, with a lower learning rate for example"
                 )
         return logprobs
-
-
-_PARTS = ("kernel", "recurrent_kernel", "bias")
-
-
-class _Recurrent:
-    """One recurrent layer, one way, with its weights laid out for speed.
-
-    The columns of gates with a sigmoid come first and are halved: sigmoid(x) = (tanh(x / 2) + 1) / 2, so that
-    one tanh, which is stable everywhere, does all gates. Halving a float32 loses nothing.
-    """
-
-    def __init__(self, cell: str, kernel: np.ndarray, recurrent_kernel: np.ndarray, bias: np.ndarray) -> None:
-        self._cell = _CELLS[cell]
-        self.units, self.width = recurrent_kernel.shape
-        order = [slice(gate * self.units, (gate + 1) * self.units) for gate in self._cell.order]
-
-        def lay_out(array: np.ndarray) -> np.ndarray:
-            columns = np.concatenate([array[..., gate] for gate in order], axis=-1)
-            columns[..., : self._cell.sigmoids * self.units] *= np.float32(0.5)
-            return columns
-
-        self._kernel, self._recurrent_kernel, bias = lay_out(kernel), lay_out(recurrent_kernel), lay_out(bias)
-        # A GRU has one bias of the inputs and one of the state, which its reset gate holds back too.
-        self._bias, self._recurrent_bias = bias if bias.ndim == 2 else (bias, None)
-
-    def zeros(self, batch_size: int) -> tuple[np.ndarray, ...]:
-        return tuple(np.zeros((batch_size, self.units), np.float32) for _ in range(self._cell.states))
-
-    def project(self, x: np.ndarray) -> np.ndarray:
-        """The inputs' part of every step at once: (time, batch, d) -> (time, batch, gates * units)."""
-        z = x.reshape(-1, x.shape[-1]) @ self._kernel
-        z += self._bias
-        return z.reshape(*x.shape[:-1], self.width)
-
-    def scan(
-        self, z: np.ndarray, state: tuple[np.ndarray, ...], mask: np.ndarray | None
-    ) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-        """Steps through (time, batch, gates * units) products, which are overwritten with the gates.
-
-        Where `mask` (time, batch) is False the state, and with it the output, stays as it was.
-        """
-        step, kernel, bias = self._cell.step, self._recurrent_kernel, self._recurrent_bias
-        outputs = np.empty((*z.shape[:2], self.units), np.float32)
-        for time in range(len(z)):
-            new = step(z[time], state, kernel, bias)
-            if mask is not None:
-                is_read = mask[time][:, np.newaxis]
-                new = tuple(np.where(is_read, after, before) for after, before in zip(new, state, strict=True))
-            state = new
-            outputs[time] = state[0]
-        return outputs, state
-
-
-def _lstm(
-    z: np.ndarray, state: tuple[np.ndarray, ...], kernel: np.ndarray, bias: np.ndarray | None
-) -> tuple[np.ndarray, ...]:
-    h, c = state
-    units = h.shape[1]
-    z += h @ kernel
-    np.tanh(z, out=z)
-    gates = z[:, : 3 * units]
-    gates *= 0.5
-    gates += 0.5
-    c = gates[:, units : 2 * units] * c
-    c += gates[:, :units] * z[:, 3 * units :]
-    h = np.tanh(c)
-    h *= gates[:, 2 * units :]
-    return h, c
-
-
-def _gru(
-    z: np.ndarray, state: tuple[np.ndarray, ...], kernel: np.ndarray, bias: np.ndarray | None
-) -> tuple[np.ndarray, ...]:
-    (h,) = state
-    units = h.shape[1]
-    recurrent = h @ kernel
-    recurrent += bias
-    gates, candidate = z[:, : 2 * units], z[:, 2 * units :]
-    gates += recurrent[:, : 2 * units]
-    np.tanh(gates, out=gates)
-    gates *= 0.5
-    gates += 0.5
-    candidate += gates[:, units:] * recurrent[:, 2 * units :]
-    np.tanh(candidate, out=candidate)
-    # update * h + (1 - update) * candidate
-    h = h - candidate
-    h *= gates[:, :units]
-    h += candidate
-    return (h,)
-
-
-def _rnn(
-    z: np.ndarray, state: tuple[np.ndarray, ...], kernel: np.ndarray, bias: np.ndarray | None
-) -> tuple[np.ndarray, ...]:
-    z += state[0] @ kernel
-    # A new array: the state must not keep the memory of the whole product alive.
-    return (np.tanh(z),)
-
-
-@dataclass(frozen=True)
-class _Cell:
-    """A kind of cell: its step, the order of its gates among Keras', and how many of them have a sigmoid."""
-
-    step: Callable[..., tuple[np.ndarray, ...]]
-    order: tuple[int, ...]
-    sigmoids: int
-    states: int
-
-    @property
-    def gates(self) -> int:
-        return len(self.order)
-
-
-_CELLS = {
-    "lstm": _Cell(_lstm, order=(0, 1, 3, 2), sigmoids=3, states=2),  # input, forget, output; candidate
-    "gru": _Cell(_gru, order=(0, 1, 2), sigmoids=2, states=1),  # update, reset; candidate
-    "rnn": _Cell(_rnn, order=(0,), sigmoids=0, states=1),
-}
 
 
 def _prefixes(config: ModelConfig, number: int) -> list[str]:
