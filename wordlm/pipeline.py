@@ -18,13 +18,14 @@ from wordlm.bundle import check_target, checkpoint_folder, save_bundle
 from wordlm.checkpoint import has_checkpoint, read_info
 from wordlm.config import DataConfig, ModelConfig, Options, SamplingConfig, TextConfig, TrainConfig, configure
 from wordlm.corpus import Corpus, load_corpus, prepare_corpus
+from wordlm.embedding import Vectors, vectors_from_words
 from wordlm.engine import Engine
 from wordlm.errors import OptionError, TrainingError
 from wordlm.language_model import LanguageModel, load
 from wordlm.model import build_model, get_weights, load_keras
 from wordlm.text import Texts
 from wordlm.tokenizer import Tokenizer
-from wordlm.vectors import Vectors, load_vectors, save_vectors, train_vectors, vectors_from_words
+from wordlm.vectors import load_vectors, save_vectors, train_vectors
 from wordlm.vocab import EOS
 
 if TYPE_CHECKING:
