@@ -6,6 +6,7 @@ gives one text away piece by piece.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -19,14 +20,20 @@ from wordlm.vocab import EOS, PAD, SPECIALS, UNK, Vocabulary
 
 # Texts that run through the engine side by side; more of them come in further batches.
 BATCH_SIZE = 64
-_SENTENCE_ENDS = frozenset([".", "!", "?", "…", "...", "。", "！", "？", "؟", "।", "।।", "?!", "!!", "??"])
+_SENTENCE_ENDS = frozenset([".", "!", "?", "…", "...", "....", "。", "！", "？", "؟", "।", "॥", "۔", "።", "։"])
 _CLOSING = frozenset(["''", "”", "’", "»", ")", "]", "」", "』", "）"])
+_ALIKE = ('"', "'")  # quotation marks that open and close
+# A paragraph begins outside of any quotation. The detokenizer, which takes any piece of text, learns it from this.
+_OUTSIDE = ["(", '"', "'", "x", "'", '"', ")", "."]
+# Words of a paragraph that the spaces of its next word may depend on.
+_MEMORY = 512
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """What a text goes on from: its tokens as typed, their ids, and the words that the model does not know."""
+    """What a text goes on from: as typed, its tokens, their ids, and the words that the model does not know."""
 
+    text: str
     tokens: list[str]
     ids: list[int]
     unknown: list[str]
@@ -45,7 +52,7 @@ class GeneratedText:
     """A finished text."""
 
     text: str
-    """Prompt and continuation, as written."""
+    """The prompt as it was typed, and the continuation."""
     words: list[Word] = field(default_factory=list)
     """The continuation alone, as tokens; a token `<eos>` is the end of a paragraph within the text."""
     finish_reason: str = "max_words"
@@ -55,23 +62,27 @@ class GeneratedText:
 def read_prompt(text: str, tokenizer: Tokenizer, vocabulary: Vocabulary) -> Prompt:
     """The prompt as the model reads it; words that it does not know become `<unk>`.
 
-    A model of pretokenized text reads white-space tokens. What it does not know that way, `dark,` say, is tried
-    once more as words and punctuation marks.
+    Straight and typographic quotation marks stand for each other where the model knows only one kind. A model of
+    pretokenized text reads white-space tokens; what it does not know that way, `dark,` or `ill-fated` say, is split
+    as its text was.
+
+    Args:
+        text: any text; its white space parts words, and no paragraph ends in it.
+        tokenizer: how the model's text was split.
+        vocabulary: the model's words.
 
     Example:
         >>> vocabulary = Vocabulary(["<pad>", "<unk>", "<eos>", "a", "dark"])
-        >>> read_prompt("a dark knight", Tokenizer(), vocabulary)
-        Prompt(tokens=['a', 'dark', 'knight'], ids=[3, 4, 1], unknown=['knight'])
+        >>> prompt = read_prompt("a dark knight", Tokenizer(), vocabulary)
+        >>> prompt.ids, prompt.unknown
+        ([3, 4, 1], ['knight'])
     """
     tokens: list[str] = []
-    for token in tokenizer.tokenize(text):
-        if token not in vocabulary and tokenizer.config.kind == "pretokenized":
-            pieces = Tokenizer(TextConfig(lowercase=tokenizer.config.lowercase)).tokenize(token)
-            tokens += pieces if any(piece in vocabulary for piece in pieces) else [token]
-        else:
-            tokens.append(token)
+    for token in tokenizer.tokenize(_own_marks(text, vocabulary)):
+        known = token in vocabulary or tokenizer.config.kind != "pretokenized"
+        tokens += [token] if known else _split_further(token, tokenizer.config, vocabulary)
     unknown = [token for token in tokens if token not in vocabulary]
-    return Prompt(tokens, vocabulary.encode(tokens), list(dict.fromkeys(unknown)))
+    return Prompt(text.rstrip(), tokens, vocabulary.encode(tokens), list(dict.fromkeys(unknown)))
 
 
 def generate(
@@ -99,12 +110,13 @@ def generate(
     rngs = _generators(config.seed, n)
     for first in range(0, n, BATCH_SIZE):
         batch = rngs[first : first + BATCH_SIZE]
-        drafts = [_Draft(vocabulary, start.tokens, config) for _ in batch]
+        drafts = [_Draft(vocabulary, start, config, tokenizer.config) for _ in batch]
         for rows, ids, probabilities in generate_ids(engine, start.ids, batch, config, drafts):
             for row, id, probability in zip(rows, ids.tolist(), probabilities.tolist(), strict=True):
                 drafts[row].add(id, probability)
         for draft in drafts:
-            yield GeneratedText(_join(start.tokens + draft.tokens, tokenizer), draft.words, draft.finish_reason)
+            text = "".join(_pieces(start, iter(draft.words), tokenizer))
+            yield GeneratedText(text, draft.words, draft.finish_reason)
 
 
 def stream(
@@ -114,22 +126,20 @@ def stream(
     prompt: str = "",
     config: SamplingConfig = SamplingConfig(),  # noqa: B008 (frozen)
 ) -> Iterator[str]:
-    """One text of `generate`, its pieces as they come: joined together they are its text, the prompt first.
+    """One text of `generate` in pieces, as its words are drawn: joined together they are its text.
 
-    A piece is held back by one word, because the next one decides whether a space stands between.
+    The prompt comes first. Marks wait for the next word, which decides where spaces stand.
     """
     start = read_prompt(prompt, tokenizer, vocabulary)
-    draft = _Draft(vocabulary, start.tokens, config)
-    given = ""
-    for _, ids, probabilities in generate_ids(engine, start.ids, _generators(config.seed, 1), config, [draft]):
-        draft.add(int(ids[0]), float(probabilities[0]))
-        text = _join((start.tokens + draft.tokens)[:-1], tokenizer)
-        if text.startswith(given):
-            yield text[len(given) :]
-            given = text
-    # A mark may have changed its side in the light of what followed; what was given away stays.
-    text = _join(start.tokens + draft.tokens, tokenizer)
-    yield text[len(given) :]
+    draft = _Draft(vocabulary, start, config, tokenizer.config)
+
+    def words() -> Iterator[Word]:
+        for _, ids, probabilities in generate_ids(engine, start.ids, _generators(config.seed, 1), config, [draft]):
+            known = len(draft.words)
+            draft.add(int(ids[0]), float(probabilities[0]))
+            yield from draft.words[known:]
+
+    yield from _pieces(start, words(), tokenizer)
 
 
 def generate_ids(
@@ -157,16 +167,16 @@ def generate_ids(
     rows = np.arange(len(rngs))
     logprobs, state = np.repeat(logprobs, len(rows), axis=0), state.select(np.zeros(len(rows), int))
     never = [PAD, *([UNK] if config.no_unk else [])]
-    first = not prompt
+    first = True
     while len(rows):
-        # A text of no words is none: a paragraph does not end before it has begun.
+        # A text of no words is none: the prompt goes on, and a paragraph does not end before it has begun.
         allowed = exclude(logprobs, [*never, EOS] if first else never)
         first = False
         ids = draw(filter_logprobs(allowed, config), np.array([rngs[row].random() for row in rows]))
         yield rows, ids, np.exp(logprobs[np.arange(len(rows)), ids])
-        keep = [i for i, row in enumerate(rows) if not drafts[row].finished]
+        keep = np.array([i for i, row in enumerate(rows) if not drafts[row].finished], int)
         if len(keep) < len(rows):
-            rows, ids, state = rows[keep], ids[keep], state.select(np.array(keep, int))
+            rows, ids, state = rows[keep], ids[keep], state.select(keep)
         if len(rows):
             logprobs, state = engine.step(ids, state)
 
@@ -174,13 +184,15 @@ def generate_ids(
 class _Draft:
     """A text in the making: takes tokens and knows when it is finished."""
 
-    def __init__(self, vocabulary: Vocabulary, prompt: list[str], config: SamplingConfig) -> None:
-        self.vocabulary, self.config = vocabulary, config
-        self.quotes = prompt.count('"')
-        self.tokens: list[str] = []
+    def __init__(self, vocabulary: Vocabulary, prompt: Prompt, config: SamplingConfig, text: TextConfig) -> None:
+        self.vocabulary, self.config, self.lowercase = vocabulary, config, text.lowercase
         self.words: list[Word] = []
         self.finish_reason = ""
         self.sentences = 0
+        self.last = prompt.tokens[-1] if prompt.tokens else SPECIALS[EOS]
+        # The marks, and what may close behind them, that end the sentence unless it goes on in lower case.
+        self.is_over = False
+        self.open = {mark: prompt.tokens.count(mark) % 2 == 1 for mark in _ALIKE}
 
     @property
     def finished(self) -> bool:
@@ -188,27 +200,42 @@ class _Draft:
 
     def add(self, id: int, probability: float) -> None:
         token = self.vocabulary[id]
-        if self.config.sentences and self.sentences >= self.config.sentences:
-            # The last sentence is over; a quotation mark or bracket that closes it still belongs to it.
-            if token in _CLOSING or (token == '"' and self.quotes % 2):
-                self._append(token, probability)
-            self.finish_reason = "sentences"
-            return
-        if id == EOS and not self.config.sentences:
-            self.finish_reason = "eos"
-            return
-        if token in _SENTENCE_ENDS or (id == EOS and self.tokens and self.tokens[-1] not in _SENTENCE_ENDS):
+        if not self.config.sentences:
+            if id == EOS:
+                self.finish_reason = "eos"
+                return
+        elif self._ends_sentence(token):
             self.sentences += 1
-            if id == EOS and self.sentences >= self.config.sentences:
+            if self.sentences == self.config.sentences:
                 self.finish_reason = "sentences"
                 return
         self._append(token, probability)
-        if len(self.words) >= self.config.max_words:
-            self.finish_reason = "max_words"
+        if len(self.words) == self.config.max_words:
+            complete = self.is_over and self.sentences + 1 == self.config.sentences
+            self.finish_reason = "sentences" if complete else "max_words"
+
+    def _ends_sentence(self, token: str) -> bool:
+        """Whether the sentence before this token has come to its end."""
+        if token == SPECIALS[EOS]:
+            return self.last != SPECIALS[EOS]
+        if not self.is_over or token in _SENTENCE_ENDS or token in _CLOSING or self.open.get(token, False):
+            return False
+        # "Yes!" said he.
+        self.is_over = self.lowercase or not token[0].islower()
+        return self.is_over
 
     def _append(self, token: str, probability: float) -> None:
-        self.quotes += token == '"'
-        self.tokens.append(token)
+        if token == SPECIALS[EOS]:
+            self.open = dict.fromkeys(_ALIKE, False)
+            self.is_over = False
+        elif token in _SENTENCE_ENDS:
+            self.is_over = True
+        elif token in self.open:
+            self.is_over = self.is_over and self.open[token]
+            self.open[token] = not self.open[token]
+        elif token not in _CLOSING:
+            self.is_over = False
+        self.last = token
         self.words.append(Word(token, probability))
 
 
@@ -217,12 +244,84 @@ def _generators(seed: int | None, n: int) -> list[np.random.Generator]:
     return [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(n)]
 
 
-def _join(tokens: list[str], tokenizer: Tokenizer) -> str:
-    """The tokens as written, a line a paragraph."""
-    lines: list[list[str]] = [[]]
-    for token in tokens:
-        if token == SPECIALS[EOS]:
-            lines.append([])
-        else:
-            lines[-1].append(token)
-    return "\n".join(tokenizer.detokenize(line) for line in lines if line)
+def _pieces(prompt: Prompt, words: Iterator[Word], tokenizer: Tokenizer) -> Iterator[str]:
+    """A text as written, piece by piece: the prompt as typed, then what each word adds; a line a paragraph.
+
+    What is given stays: where a later mark makes the detokenizer think again about spaces before it, only the
+    rest follows the new opinion.
+    """
+    if prompt.text:
+        yield prompt.text
+    line = list(prompt.tokens)
+    given, anything = _as_written(line, tokenizer), bool(line)
+
+    def rest() -> str:
+        """What the line has beyond what is given."""
+        nonlocal given
+        text, before = _as_written(line, tokenizer), given
+        given = text
+        return text[len(before) :] if text.startswith(before) else text[_end_of(before, text) :]
+
+    for word in words:
+        if word.word == SPECIALS[EOS]:
+            if piece := rest():
+                yield piece
+            line, given = [], ""
+            continue
+        if not line and anything:
+            yield "\n"
+        anything = True
+        line.append(word.word)
+        if any(map(str.isalnum, word.word)) and (piece := rest()):
+            yield piece
+            if len(line) > _MEMORY:
+                line = line[-_MEMORY // 2 :]
+                given = _as_written(line, tokenizer)
+    if piece := rest():
+        yield piece
+
+
+def _as_written(line: list[str], tokenizer: Tokenizer) -> str:
+    if not any(mark in line for mark in _ALIKE):
+        return tokenizer.detokenize(line)
+    text = tokenizer.detokenize([*_OUTSIDE, *line])
+    return text[_end_of("".join(_OUTSIDE), text) :].lstrip()
+
+
+def _end_of(before: str, text: str) -> int:
+    """Where in `text` what `before` holds ends, if both are the same but for their spaces."""
+    count = sum(not character.isspace() for character in before)
+    for place, character in enumerate(text):
+        if not count:
+            return place
+        count -= not character.isspace()
+    return len(text)
+
+
+def _own_marks(text: str, vocabulary: Vocabulary) -> str:
+    """The text with the quotation marks and apostrophes that the model knows."""
+    has = vocabulary.__contains__
+    if has("’s") or has("”"):
+        if not has('"'):
+            text = re.sub(r'"(?=\w)', "“", text).replace('"', "”")
+        if not has("'s"):
+            text = text.replace("'", "’")
+    else:
+        text = text.translate(str.maketrans("“”‘’", "\"\"''"))
+    return text
+
+
+def _split_further(token: str, config: TextConfig, vocabulary: Vocabulary) -> list[str]:
+    """A token that a model of pretokenized text does not know, as words and marks, if it knows any of these."""
+    if "@-@" in vocabulary:
+        # WikiText: ill @-@ fated, 10 @,@ 000, didn 't
+        token = re.sub(r"(?<=\w)-(?=\w)|(?<=\d)[.,](?=\d)", r" @\g<0>@ ", token)
+        token = re.sub(r"(?<=\w)'(?=\w)", " '", token)
+    pieces = [
+        piece
+        for part in token.split()
+        for piece in (
+            [part] if part in vocabulary else Tokenizer(TextConfig(lowercase=config.lowercase)).tokenize(part)
+        )
+    ]
+    return pieces if any(piece in vocabulary for piece in pieces) else [token]
