@@ -1,0 +1,188 @@
+"""The shape of the package: who imports whom, what loads when, and how long a file may be."""
+
+import ast
+import importlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import wordlm
+
+ROOT = Path(__file__).parents[1]
+SOURCES = {path.stem: path for path in sorted((ROOT / "wordlm").glob("*.py")) if path.stem != "__init__"}
+TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in SOURCES.items()}
+
+# A module may import those of lower levels, and those before it in its own.
+LEVELS = [
+    "errors config",
+    "charset prose files text wordforms detokenizer tokenizer vocab sampling cells engine "
+    "vector_files vector_formats vector_folders",
+    "embedding vectors corpus batches model fast_tensorflow softmax schedule weights checkpoint",
+    "bundle learner examiner",
+    "training generation",
+    "language_model progress",
+    "pipeline",
+    "cli",
+]
+ORDER = " ".join(LEVELS).split()
+
+# What comes from outside comes in by one door.
+DOORS = {
+    "gensim": {"vectors"},
+    "pyarrow": {"vector_folders"},
+    "h5py": {"weights"},
+    "click": {"cli"},
+    "rich": {"progress"},
+    # The others only ask which devices there are.
+    "tensorflow": {"fast_tensorflow", "learner", "model"},
+    "charset_normalizer": {"charset"},
+    "regex": {"charset", "prose", "wordforms", "detokenizer", "tokenizer"},
+}
+LONGEST = 330
+
+
+def imports(node: ast.AST, inside: bool = False) -> Iterator[tuple[str, bool]]:
+    """Names of the modules that a tree imports, without those for type hints alone; and whether in a function."""
+    children = list(ast.iter_child_nodes(node))
+    if isinstance(node, ast.Import):
+        yield from ((name.name, inside) for name in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        assert node.level == 0, "imports are absolute"
+        if node.module == "wordlm":
+            # Either a module of the package, or a name of the package itself.
+            yield from ((f"wordlm.{n.name}" if n.name in SOURCES else "wordlm", inside) for n in node.names)
+        else:
+            yield node.module, inside
+    elif isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+        children = node.orelse
+    elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        inside = True
+    for child in children:
+        yield from imports(child, inside)
+
+
+def imported_siblings(name: str) -> set[str]:
+    return {module.split(".")[1] for module, _ in imports(TREES[name]) if module.startswith("wordlm.")}
+
+
+def users_of(package: str) -> dict[str, set[bool]]:
+    """The modules that import a package, and whether they do so in functions."""
+    users: dict[str, set[bool]] = {}
+    for name, tree in TREES.items():
+        for module, inside in imports(tree):
+            if module.split(".")[0] == package:
+                users.setdefault(name, set()).add(inside)
+    return users
+
+
+def test_imports_are_found_wherever_they_stand():
+    tree = ast.parse(
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import a\nelse:\n    import b\n"
+        "class C:\n    def f(self):\n        if self:\n            from wordlm.config import option\n"
+        "from wordlm import config, __version__\ntry:\n    import c.d\nexcept ImportError: pass"
+    )
+    assert sorted(imports(tree)) == [
+        ("b", False), ("c.d", False), ("typing", False), ("wordlm", False), ("wordlm.config", False),
+        ("wordlm.config", True),
+    ]  # fmt: skip
+
+
+def test_every_module_has_its_level():
+    assert sorted(ORDER) == sorted(SOURCES), "a module is missing in LEVELS above, or is there no more"
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_module_imports_from_below(name):
+    lower = set(ORDER[: ORDER.index(name)])
+    assert imported_siblings(name) <= lower
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_module_keeps_its_private_names(name):
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("wordlm"):
+            private = [n.name for n in node.names if n.name.startswith("_") and not n.name.startswith("__")]
+            assert private == [], f"from {node.module}"
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_module_has_a_test_file(name):
+    assert f"test_{name}.py" in {path.name for path in (ROOT / "tests").iterdir()}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_module_says_what_it_is_and_is_not_too_long(name):
+    assert ast.get_docstring(TREES[name])
+    lines = SOURCES[name].read_text(encoding="utf-8").count("\n")
+    assert lines <= LONGEST
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_no_asserts_in_the_library(name):
+    lines = [node.lineno for node in ast.walk(TREES[name]) if isinstance(node, ast.Assert)]
+    assert lines == [], "a fault is raised, so that `python -O` finds it too"
+
+
+@pytest.mark.parametrize("package", DOORS)
+def test_one_door_for_each_thing_from_outside(package):
+    assert set(users_of(package)) <= DOORS[package]
+
+
+def test_tensorflow_is_imported_at_the_top_of_one_file():
+    users = users_of("tensorflow")
+    assert users.pop("fast_tensorflow") == {False}
+    assert all(inside == {True} for inside in users.values())
+
+
+@pytest.mark.parametrize("package", ["gensim", "pyarrow", "charset_normalizer"])
+def test_heavy_packages_are_imported_on_use(package):
+    users = users_of(package)
+    assert users
+    assert all(inside == {True} for inside in users.values())
+
+
+@pytest.mark.parametrize("name", wordlm.__all__)
+def test_public_names_resolve(name):
+    value = getattr(wordlm, name)
+    assert getattr(importlib.import_module(value.__module__), name) is value
+    assert value.__doc__
+    assert name in dir(wordlm)
+
+
+def test_public_names_are_sorted_and_no_others_resolve():
+    assert list(wordlm.__all__) == sorted(set(wordlm.__all__))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = wordlm.nothing
+
+
+def loaded(code: str) -> set[str]:
+    """The packages that a fresh Python has loaded after running code."""
+    code += "\nimport sys, json; print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+HEAVY = {"numpy", "keras", "tensorflow", "jax", "torch", "gensim", "rich", "h5py", "pyarrow", "scipy", "pandas"}
+
+
+def test_import_loads_nothing_heavy():
+    assert loaded("import wordlm") & (HEAVY | {"click", "regex"}) == set()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["generate", "--help"], ["--version"]])
+def test_help_loads_nothing_heavy(arguments):
+    code = (
+        f"from wordlm.cli import main\ntry:\n    main({arguments})\nexcept SystemExit as end:\n    assert not end.code"
+    )
+    assert loaded(code) & HEAVY == set()
+
+
+def test_generating_loads_numpy_and_h5py_alone():
+    """Of what is heavy; a bundle of format 1 is in the tests."""
+    code = "import wordlm; assert isinstance(wordlm.load('tests/data/bundle_v1').generate(seed=1), str)"
+    assert loaded(code) & HEAVY == {"numpy", "h5py"}
