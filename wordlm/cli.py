@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
+import shlex
 import sys
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,20 +16,33 @@ from wordlm import __version__
 from wordlm.config import PRESETS, DataConfig, ModelConfig, SamplingConfig, TextConfig, TrainConfig
 from wordlm.errors import OptionError, WordlmError
 
+if TYPE_CHECKING:
+    from wordlm.language_model import LanguageModel
 
-class _Group(click.Group):
+
+class _Command(click.Command):
     """Shows what the user can mend as one line, with the exit status 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except WordlmError as error:
-            raise click.ClickException(" ".join(str(error).split())) from error
+            raise click.ClickException(self._in_options(" ".join(str(error).split()))) from error
         except BrokenPipeError:
-            raise
+            raise  # click ends quietly
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             raise click.ClickException(f"{where}{error.strerror or error}") from error
+
+    def _in_options(self, text: str) -> str:
+        """The library's `top_p` is --top-p here."""
+        options = {param.name: param.opts[0] for param in self.params if isinstance(param, click.Option)}
+        return re.sub(r"`(\w+)`", lambda found: options.get(found[1], found[0]), text)
+
+
+class _Group(click.Group):
+    command_class = _Command
+    group_class = type
 
 
 def options_of(config: type, *, only: Iterable[str] = (), but: Iterable[str] = ()) -> Callable[[Any], Any]:
@@ -38,7 +53,8 @@ def options_of(config: type, *, only: Iterable[str] = (), but: Iterable[str] = (
             if (only and f.name not in only) or f.name in but:
                 continue
             name, kind = "--" + f.name.replace("_", "-"), str(f.type).removesuffix(" | None")
-            shown = "" if f.default is None or kind == "bool" else f" [default: {f.default}]"
+            default = (name if f.default else None) if kind == "bool" else f.default
+            shown = "" if default is None else f" [default: {default}]"
             settings: dict[str, Any] = {"default": None, "help": f.metadata["help"] + shown}
             if kind == "bool":
                 negative = f"--{name[5:]}" if name.startswith("--no-") else f"--no-{name[2:]}"
@@ -73,6 +89,8 @@ json_option = click.option("--json", "as_json", is_flag=True, help="one JSON doc
 def main() -> None:
     """Turn a text file into a word-level language model; train it, question it, ship it.
 
+    VERB --help says more about each verb.
+
     \b
     wordlm train book.txt --out models/book
     wordlm generate models/book --prompt "It was a dark" -n 3
@@ -82,7 +100,11 @@ def main() -> None:
 @main.command(short_help="Train a model on texts.")
 @click.argument("texts", nargs=-1)
 @click.option("--out", help="folder of the new model")
-@click.option("--preset", type=click.Choice(list(PRESETS)), default="small", show_default=True, help="set of options")
+@click.option(
+    "--preset",
+    type=click.Choice(list(PRESETS)),
+    help="set of options; the defaults below are those of small [default: small]",
+)
 @click.option("--valid", multiple=True, help="text to validate on; left out: the end of TEXTS is held out")
 @click.option("--test", multiple=True, help="text for a final figure")
 @click.option("--overwrite", is_flag=True, help="replace the model that is at --out")
@@ -96,7 +118,7 @@ def main() -> None:
 def train(
     texts: tuple[str, ...],
     out: str | None,
-    preset: str,
+    preset: str | None,
     valid: tuple[str, ...],
     test: tuple[str, ...],
     overwrite: bool,
@@ -118,16 +140,19 @@ def train(
     """
     from wordlm.progress import Display
 
-    display = Display(quiet)
     _set_kind(options)
+    display = Display(quiet)
     try:
         if resume_path:
-            allowed = {"epochs", "minutes"}
-            given = [name for name, value in options.items() if value is not None and name not in allowed]
-            if texts or out or given:
+            others = {"TEXTS": texts, "--out": out, "--preset": preset, "--valid": valid, "--test": test}
+            others |= {"--overwrite": overwrite or None, f"--{options['kind']}": options["kind"]}
+            others |= {f"--{name.replace('_', '-')}": value for name, value in options.items() if name != "kind"}
+            wrong = [name for name, value in others.items() if value is not None and value != ()]
+            wrong = [name for name in wrong if name not in ("--epochs", "--minutes")]
+            if wrong:
                 raise OptionError(
-                    "--resume takes the texts and options of the training it goes on with: give only "
-                    "--epochs or --minutes beside it"
+                    "--resume takes the texts and options of the training it goes on with, and only --epochs or "
+                    f"--minutes beside it: leave out {', '.join(wrong)}"
                 )
             from wordlm.pipeline import resume
 
@@ -140,7 +165,7 @@ def train(
             lm = train(
                 texts,
                 out,
-                preset=preset,
+                preset=preset or "small",
                 valid=valid or None,
                 test=test or None,
                 overwrite=overwrite,
@@ -149,19 +174,17 @@ def train(
             )
     finally:
         display.close()
-    figures = {name: lm.metadata[name] for name in FIGURES}
     vectors = lm.metadata["vectors"]
     coverage = vectors and {name: vectors["coverage"][name] for name in ("types", "tokens")}
-    figures = {"model": str(lm.path), **figures, "coverage": coverage}
+    figures = {"model": str(lm.path)} | {name: lm.metadata[name] for name in FIGURES} | {"coverage": coverage}
     if as_json:
-        click.echo(json.dumps(figures))
+        click.echo(json.dumps(figures, ensure_ascii=False))
         return
-    click.echo(
-        f"{lm.path}: validation perplexity {figures['valid_perplexity']:.1f}"
-        + (f", test {figures['test_perplexity']:.1f}" if figures["test_perplexity"] else "")
-        + f", {figures['epochs']} epochs, {figures['seconds']:.0f} s, "
-        f"{figures['tokens_per_second']:,.0f} tokens/s"
-    )
+    parts = [f"validation perplexity {_number(figures['valid_perplexity'])}"]
+    if figures["test_perplexity"] is not None:
+        parts.append(f"test perplexity {_number(figures['test_perplexity'])}")
+    parts += [_epochs(lm), f"{figures['seconds']:.0f} s", f"{figures['tokens_per_second']:,.0f} tokens/s"]
+    click.echo(f"{lm.path}: {', '.join(parts)}")
 
 
 FIGURES = (
@@ -188,14 +211,18 @@ def generate(model: str, prompt: str, n: int, as_json: bool, **options: Any) -> 
     from wordlm.language_model import load
 
     lm = load(model)
+    options = _given(options)
+    SamplingConfig(**options)  # before anything is said about the prompt
     unknown = lm.read_prompt(prompt).unknown
     if unknown:
         _warn([f"the model does not know {', '.join(unknown)}: read as <unk>"])
-    texts = lm.generate_many(prompt, n, **_given(options))
+    texts = lm.generate_many(prompt, n, **options)
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(text) for text in texts], ensure_ascii=False))
         return
-    for text in texts:
+    for number, text in enumerate(texts):
+        if number and options.get("sentences"):
+            click.echo()  # such a text can have several lines
         click.echo(text.text)
 
 
@@ -220,9 +247,14 @@ def info(model: str, as_json: bool) -> None:
         click.echo(f"{name:<12} {value}")
 
 
-@main.group(cls=_Group)
+@main.group(short_help="Word vectors: coverage, neighbours, conversion, training.")
 def vectors() -> None:
-    """Look into files of word vectors, convert them, train new ones."""
+    """Look into files of word vectors, convert them, train new ones.
+
+    \b
+    wordlm vectors nearest whale
+    wordlm vectors coverage book.txt
+    """
 
 
 @vectors.command(short_help="How much of a text a vector file covers.")
@@ -237,7 +269,7 @@ def coverage(texts: tuple[str, ...], as_json: bool, **options: Any) -> None:
     wordlm vectors coverage book.txt
     wordlm vectors coverage book.txt --vectors glove.840B.300d.txt
     """
-    from wordlm.pipeline import cover
+    from wordlm.preparation import cover
 
     _set_kind(options)
     found = cover(texts, **_given(options))
@@ -294,8 +326,10 @@ def convert(source: str, out: str, overwrite: bool, as_json: bool, **options: An
 @vectors.command("train", short_help="Vectors from a text.")
 @click.argument("texts", nargs=-1, required=True)
 @click.option("--out", required=True, help="folder of the new vectors")
-@options_of(DataConfig, only=["embedding_dim", "min_count"])
-@options_of(TrainConfig, only=["epochs", "seed"])
+@options_of(DataConfig, only=["embedding_dim"])
+@click.option("--min-count", type=int, help="rarer words get no vector [default: 2]")
+@click.option("--epochs", type=int, help="passes over the text [default: 5]")
+@options_of(TrainConfig, only=["seed"])
 @text_options
 @click.option("--overwrite", is_flag=True, help="replace the folder at --out")
 @json_option
@@ -305,7 +339,7 @@ def train_vectors(texts: tuple[str, ...], out: str, overwrite: bool, as_json: bo
     \b
     wordlm vectors train library/ --out vectors/library --embedding-dim 100
     """
-    from wordlm.pipeline import make_vectors
+    from wordlm.preparation import make_vectors
 
     _set_kind(options)
     count = make_vectors(texts, out, overwrite=overwrite, **_given(options))
@@ -334,21 +368,39 @@ def _warn(warnings: Iterable[str]) -> None:
         click.echo(f"Warning: {warning}", err=True)
 
 
-def _facts(lm: Any) -> Iterable[tuple[str, str]]:
+def _number(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:,.1f}"
+
+
+def _epochs(lm: LanguageModel) -> str:
+    count = lm.metadata["epochs"]
+    state = " (training is not finished)" if lm.metadata.get("interrupted") else ""
+    return f"{count} epoch{'' if count == 1 else 's'}{state}"
+
+
+def _facts(lm: LanguageModel) -> Iterator[tuple[str, str]]:
+    from wordlm.bundle import checkpoint_folder
+    from wordlm.checkpoint import has_checkpoint
+
     config, data = lm.config, lm.metadata
     size = f"{config.units} units, " + (f"windows of {config.context}" if config.context else "streams")
     both = "bidirectional " if config.bidirectional else ""
     yield "model", str(lm.path)
+    if has_checkpoint(checkpoint_folder(lm.path)):
+        which = "" if data.get("interrupted") else "of a newer model "
+        yield "training", f"{which}not finished; go on with: wordlm train --resume {shlex.quote(str(lm.path))}"
+    elif data.get("interrupted"):
+        yield "training", "was not finished"
     yield "network", f"{config.layers} {both}{config.cell} of {size}, {data.get('parameters', 0):,} parameters"
     yield "vocabulary", f"{len(lm.vocabulary):,} words"
     yield "text", lm.tokenizer.config.kind + (", lower case" if lm.tokenizer.config.lowercase else "")
     if data.get("train_tokens"):
-        yield "trained on", f"{data['train_tokens']:,} tokens, {data['epochs']} epochs, {data['seconds']:.0f} s"
+        yield "trained on", f"{data['train_tokens']:,} tokens, {_epochs(lm)}, {data['seconds']:.0f} s"
     vectors = data.get("vectors")
     yield "vectors", f"{vectors['name']}, {vectors['coverage']['tokens']:.1%} of the text" if vectors else "its own"
     for part in ("valid", "test"):
         if data.get(f"{part}_perplexity"):
-            yield part, f"perplexity {data[f'{part}_perplexity']:.1f} on {data[f'{part}_tokens']:,} tokens"
+            yield part, f"perplexity {_number(data[f'{part}_perplexity'])} on {data[f'{part}_tokens']:,} tokens"
     yield "created", str(data.get("created"))
     yield "versions", ", ".join(f"{name} {version}" for name, version in data["versions"].items())
 

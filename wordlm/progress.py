@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wordlm.training import Epoch, Step
+    from wordlm.training import Epoch, Listener, Step
 
 # Where there is no terminal, a line now and then shows that it is alive.
-PLAIN_SECONDS = 30
+PLAIN_SECONDS = 20
+
+
+@contextmanager
+def listening(listener: Listener | None = None) -> Iterator[Listener]:
+    """The listener that was given, or a display that is taken off the screen at the end."""
+    if listener is not None:
+        yield listener
+        return
+    display = Display()
+    try:
+        yield display
+    finally:
+        display.close()
 
 
 class Display:
@@ -28,39 +42,43 @@ class Display:
         self.quiet = quiet
         self.live: Any = None
         self.task: Any = None
-        self.last_line = time.monotonic()
+        self.last_line = -math.inf
 
     def message(self, text: str) -> None:
-        """A line that stays."""
-        if not self.quiet or text.startswith("Warning"):
-            self.console.print(text, markup=False, style="yellow" if text.startswith("Warning") else None)
+        """A line that stays; what was live until then is over."""
+        self.close()
+        self._print(text)
 
     def reading(self, part: str, tokens: int, share: float) -> None:
         """How much of a text is read."""
-        self._show(f"reading the {part} text: {tokens:,} tokens", share)
+        self._show(f"{part} text: {tokens:,} tokens", share)
 
     def step(self, step: Step) -> None:
         """A training step."""
-        left = "" if math.isinf(step.seconds_left) else f" · {_clock(step.seconds_left)} left"
-        self._show(
-            f"epoch {step.epoch} · step {step.step:,}/{step.steps:,} · loss {step.loss:.3f} · "
-            f"{step.tokens_per_second:,.0f} tokens/s{left}",
-            step.done,
-        )
+        text = f"epoch {step.epoch}, step {step.step:,}/{step.steps:,}: loss {step.loss:.3f}"
+        if step.tokens_per_second:  # not known in the first step, which compiles
+            text += f", {step.tokens_per_second:,.0f} tokens/s"
+            if math.isfinite(step.seconds_left):
+                text += f", {clock(step.seconds_left)} left"
+        self._show(text, step.done)
 
     def epoch(self, epoch: Epoch) -> None:
         """The end of an epoch: its figures and its sample stay on the screen."""
-        self.message(
+        self._print(
             f"epoch {epoch.epoch}: loss {epoch.loss:.3f}, validation perplexity {epoch.valid_perplexity:.1f}, "
-            f"{epoch.tokens_per_second:,.0f} tokens/s, {_clock(epoch.seconds)}"
+            f"{epoch.tokens_per_second:,.0f} tokens/s, {clock(epoch.seconds)}"
         )
-        self.message(f"  {' '.join(epoch.sample.split())}")
+        self._print(f"  {' '.join(epoch.sample.split())}")
 
     def close(self) -> None:
         """Takes the live line off the screen."""
         if self.live:
             self.live.stop()
             self.live = None
+
+    def _print(self, text: str) -> None:
+        if not self.quiet or text.startswith("Warning"):
+            self.console.print(text, markup=False, style="yellow" if text.startswith("Warning") else None)
 
     def _show(self, text: str, share: float) -> None:
         if self.quiet:
@@ -71,18 +89,30 @@ class Display:
             self.live.update(self.task, description=text, completed=share)
         elif time.monotonic() - self.last_line > PLAIN_SECONDS:
             self.last_line = time.monotonic()
-            print(f"{share:4.0%} {text}", file=sys.stderr, flush=True)
+            self._print(f"{share:4.0%} {text}")
 
     def _start(self) -> None:
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
+        from rich.table import Column
 
-        columns = TextColumn("{task.description}"), BarColumn(bar_width=20), TaskProgressColumn()
+        columns = (
+            SpinnerColumn("line"),  # turns while a step is long
+            TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=20),
+            TaskProgressColumn(),
+        )
         self.live = Progress(*columns, console=self.console, transient=True)
         self.task = self.live.add_task("", total=1.0)
         self.live.start()
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Minutes and seconds, hours where there are any.
+
+    Example:
+        >>> clock(61), clock(3661.4)
+        ('1:01', '1:01:01')
+    """
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
