@@ -16,8 +16,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
-import shutil
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import wordlm
+from wordlm.atomic import atomic_folder
 from wordlm.config import ModelConfig, TextConfig
 from wordlm.engine import weight_shapes
 from wordlm.errors import BundleError, OptionError
@@ -153,29 +152,16 @@ def save_bundle(
     metadata = _plain(metadata) | {"created": datetime.now(UTC).isoformat(timespec="seconds"), "versions": _versions()}
     # A link is followed, so that it still leads to the model afterwards.
     target = Path(os.path.realpath(path))
-    new, old = (target.with_name(f".{target.name}.{secrets.token_hex(4)}.{role}") for role in ("new", "old"))
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        new.mkdir()
-        (new / CONFIG).write_bytes(_to_json(content))
-        (new / VOCABULARY).write_bytes(vocabulary.to_text().encode())
-        _save_model(new / MODEL, model, config)
-        metadata["sha256"] = {name: _sha256(new / name) for name in (CONFIG, VOCABULARY, MODEL)}
-        (new / METADATA).write_bytes(_to_json(metadata))
-        _ = load_bundle(new).weights
-        for name in FILES:
-            with open(new / name, "r+b") as file:
-                os.fsync(file.fileno())
-        if unfinished:
-            os.rename(checkpoint_folder(target), checkpoint_folder(new))
-        _sync_folder(new)
-        _swap(new, target, old)
+        with atomic_folder(target, keep=CHECKPOINT if unfinished else None) as new:
+            (new / CONFIG).write_bytes(_to_json(content))
+            (new / VOCABULARY).write_bytes(vocabulary.to_text().encode())
+            _save_model(new / MODEL, model, config)
+            metadata["sha256"] = {name: _sha256(new / name) for name in (CONFIG, VOCABULARY, MODEL)}
+            (new / METADATA).write_bytes(_to_json(metadata))
+            _ = load_bundle(new).weights
     except OSError as error:
         raise BundleError(f"cannot save the model at {path}: {error.strerror or error}; free the way") from error
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
-        if target.exists():
-            shutil.rmtree(old, ignore_errors=True)
 
 
 def load_bundle(path: str | os.PathLike[str]) -> Bundle:
@@ -231,28 +217,6 @@ def _save_model(path: Path, model: keras.Sequential, config: ModelConfig) -> Non
     twin = build_model(config)
     set_weights(twin, weights)
     twin.save(path)
-
-
-def _swap(new: Path, target: Path, old: Path) -> None:
-    """Renames `new` to `target`, and what was at `target` to `old`; puts it back if that fails half-way."""
-    try:
-        if target.exists():
-            os.rename(target, old)
-        os.rename(new, target)
-    finally:
-        if old.exists() and not target.exists():
-            os.rename(old, target)
-    _sync_folder(target.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Brings a folder's entries to the disk, where the system can (Windows cannot)."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _versions() -> dict[str, str]:

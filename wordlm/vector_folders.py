@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
-import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from wordlm.atomic import atomic_folder
 from wordlm.errors import VectorError
 from wordlm.vector_files import Rows, VectorFile, open_table, read_lines
 
@@ -71,25 +70,14 @@ def write_folder(out: Path, vectors: VectorFile, metadata: dict[str, Any], overw
     if out.exists() and not (out / MATRIX_FILE).is_file():
         raise VectorError(f"{out} is not a folder of vectors, and is not overwritten: give another folder")
     out = out.resolve()
-    new, old = (out.with_name(f".{out.name}.{os.getpid()}.{kind}") for kind in ("new", "old"))
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        new.mkdir()
-        count = _write_rows(new, vectors)
-        about = {"format_version": FORMAT_VERSION, "words": count, "dim": vectors.dim} | metadata
-        with open(new / METADATA_FILE, "w", encoding="utf-8") as file:
-            file.write(json.dumps(about, indent=2, ensure_ascii=False) + "\n")
-            _sync(file)
-        if out.exists():
-            out.rename(old)
-        new.rename(out)
+        with atomic_folder(out) as new:
+            count = _write_rows(new, vectors)
+            about = {"format_version": FORMAT_VERSION, "words": count, "dim": vectors.dim} | metadata
+            text = json.dumps(about, indent=2, ensure_ascii=False) + "\n"
+            (new / METADATA_FILE).write_text(text, encoding="utf-8")
     except OSError as error:
         raise VectorError(f"{out} cannot be written: {error.strerror or error}") from error
-    finally:
-        if old.exists() and not out.exists():
-            old.rename(out)
-        shutil.rmtree(new, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def open_package() -> VectorFile:
@@ -149,13 +137,6 @@ def _write_rows(folder: Path, vectors: VectorFile) -> int:
             skipped += len(fits) - sum(fits)
         matrix.seek(0)
         write_header()
-        _sync(matrix)
-        _sync(words)
     if skipped:
         vectors.warnings.append(f"{vectors.name}: {skipped} words that contain a line end were left out")
     return count
-
-
-def _sync(file: Any) -> None:
-    file.flush()
-    os.fsync(file.fileno())
