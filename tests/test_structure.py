@@ -24,7 +24,7 @@ LEVELS = [
     "embedding vectors corpus batches model fast_tensorflow softmax schedule weights checkpoint",
     "bundle learner examiner",
     "training generation",
-    "language_model progress",
+    "language_model progress preparation",
     "pipeline",
     "cli",
 ]
