@@ -11,15 +11,17 @@ from pathlib import Path
 
 import numpy as np
 
-from wordlm.errors import TextError, TrainingError
+from wordlm.errors import TextError, TrainingError, WordlmError
 from wordlm.text import Paragraph
 from wordlm.tokenizer import Tokenizer
-from wordlm.vocab import EOS, SPECIALS, UNK, Vocabulary
+from wordlm.vocab import EOS, SPECIALS, Vocabulary
 
 # Below this there is nothing to learn, and the held-out block would hold a sentence or none.
 MIN_TOKENS = 100
 # Documents shorter than this on the average are held out whole, from the end, rather than each by its end.
 LONG_DOCUMENT = 2000
+# So are more documents than this: where each one starts is kept in memory.
+MAX_DOCUMENTS = 100_000
 CHUNK = 1 << 20
 
 
@@ -54,6 +56,8 @@ class Sentences:
             if end - 1 > start:
                 yield self.vocabulary.decode(self.ids[start : end - 1].tolist())
             start = end
+        if start < len(self.ids):
+            yield self.vocabulary.decode(self.ids[start:].tolist())
 
 
 def prepare_corpus(
@@ -95,50 +99,47 @@ def prepare_corpus(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     provisional = {token: number for number, token in enumerate(SPECIALS)}
-    parts = {"train": train} | ({"valid": valid} if valid is not None else {}) | ({"test": test} if test else {})
-    raw, documents = {}, {}
-    for part, paragraphs in parts.items():
-        path = folder / f"{part}.raw"
-        documents[part] = _write_provisional(path, paragraphs, tokenizer, provisional, part, progress)
-        raw[part] = _map(path, np.dtype("uint32"))
-        if len(raw[part]) <= np.count_nonzero(raw[part][:CHUNK] == EOS):
-            raise TextError(f"the {_PART[part]} text holds no word: give a file with text in it")
-    total = len(raw["train"])
-    if total < MIN_TOKENS:
+    raw = {
+        part: _write_raw(folder / f"{part}.raw", part, paragraphs, tokenizer, provisional, progress)
+        for part, paragraphs in (("train", train), ("valid", valid), ("test", test))
+        if paragraphs is not None
+    }
+    whole = raw["train"]
+    if whole.size < MIN_TOKENS:
         raise TextError(
-            f"the text is too small to train on: it has {total} tokens, and at least {MIN_TOKENS} are needed "
+            f"the text is too small to train on: it has {whole.size} tokens, and at least {MIN_TOKENS} are needed "
             "(some thousands for sentences worth reading): add text"
         )
-    segments = {part: [(part, 0, len(ids))] for part, ids in raw.items()}
-    if valid is None and not valid_fraction:
-        segments["valid"] = []
-    elif valid is None:
-        cuts = _held_out(raw["train"], documents["train"], valid_fraction)
-        segments["valid"] = [("train", middle, end) for _, middle, end in cuts if end > middle]
-        segments["train"] = [("train", start, middle) for start, middle, _ in cuts if middle > start]
+    blocks = {part: [(source, 0, source.size)] for part, source in raw.items()}
+    if valid is None:
+        cuts = _cuts(whole, valid_fraction) if valid_fraction else [(0, whole.size, whole.size)]
+        blocks["train"] = [(whole, start, middle) for start, middle, _ in cuts]
+        blocks["valid"] = [(whole, middle, end) for _, middle, end in cuts]
 
     counts = np.zeros(len(provisional), np.int64)
-    for piece in _pieces(raw, segments["train"]):
-        counts += np.bincount(piece, minlength=len(counts))
+    for ids in _pieces(blocks["train"]):
+        counts += np.bincount(ids, minlength=len(counts))
     tokens = list(provisional)
-    vocabulary = Vocabulary.from_counts(
-        ((token, count) for token, count in zip(tokens, counts.tolist(), strict=True) if count), vocab_size, min_count
-    )
+    words = ((token, count) for token, count in zip(tokens, counts.tolist(), strict=True) if count)
+    vocabulary = Vocabulary.from_counts(words, vocab_size, min_count)
+    if len(vocabulary) == len(SPECIALS):
+        raise TextError(
+            f"no word of the training text is left for the vocabulary (--vocab-size {vocab_size}, --min-count "
+            f"{min_count}): it needs one word at least besides {' '.join(SPECIALS)}"
+        )
     dtype = np.dtype("uint16" if len(vocabulary) <= 1 << 16 else "uint32")
     final = np.array(vocabulary.encode(tokens), dtype)
-    final[: len(SPECIALS)] = range(len(SPECIALS))
-    final[0] = UNK
-    for part, where in segments.items():
+    sizes = {}
+    for part, where in blocks.items():
         with open(folder / f"{part}.ids", "wb") as file:
-            for piece in _pieces(raw, where):
-                final[piece].tofile(file)
-    raw.clear()
-    for part in parts:
-        (folder / f"{part}.raw").unlink()
+            for ids in _pieces(where):
+                final[ids].tofile(file)
+        sizes[part] = sum(end - start for _, start, end in where)
+    for source in raw.values():
+        source.path.unlink()
     (folder / "vocab.txt").write_text(vocabulary.to_text(), encoding="utf-8", newline="")
-    kept = np.bincount(final, weights=counts, minlength=len(vocabulary)).astype(np.int64)
-    np.save(folder / "counts.npy", kept)
-    (folder / "corpus.json").write_text(json.dumps({"dtype": dtype.name, "parts": sorted(segments)}), encoding="utf-8")
+    np.save(folder / "counts.npy", np.bincount(final, counts, len(vocabulary)).astype(np.int64))
+    (folder / "corpus.json").write_text(json.dumps({"dtype": dtype.name, "sizes": sizes}), encoding="utf-8")
     return load_corpus(folder)
 
 
@@ -152,34 +153,58 @@ def load_corpus(folder: str | Path) -> Corpus:
     try:
         info = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
         vocabulary = Vocabulary.from_text((folder / "vocab.txt").read_bytes().decode("utf-8"))
-        parts = {part: _map(folder / f"{part}.ids", np.dtype(info["dtype"])) for part in info["parts"]}
+        parts = {
+            part: _map(folder / f"{part}.ids", np.dtype(info["dtype"]), size, len(vocabulary))
+            for part, size in info["sizes"].items()
+        }
         counts = np.load(folder / "counts.npy")
-    except (OSError, ValueError, KeyError) as error:
+        if counts.shape != (len(vocabulary),) or counts.sum() != len(parts["train"]):
+            raise ValueError("counts.npy is of another text")
+        return Corpus(folder, vocabulary, parts["train"], parts["valid"], parts.get("test"), counts)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, WordlmError) as error:
         raise TrainingError(f"the prepared text in {folder} is damaged ({error}): train again from the text") from error
-    return Corpus(folder, vocabulary, parts["train"], parts["valid"], parts.get("test"), counts)
 
+
+@dataclass(frozen=True)
+class _Raw:
+    """A part on disk while it is read: uint32 ids in the order in which words first appear."""
+
+    path: Path
+    size: int
+    documents: list[int]
+    """Where each document starts; cut off after `MAX_DOCUMENTS` + 1."""
+
+    def read(self, start: int, end: int) -> np.ndarray:
+        # Not a memory map, whose pages would count as this process' memory.
+        return np.fromfile(self.path, np.uint32, end - start, offset=4 * start)
+
+
+_Block = tuple[_Raw, int, int]
 
 _PART = {"train": "training", "valid": "validation", "test": "test"}
 
 
-def _write_provisional(
+def _write_raw(
     path: Path,
+    part: str,
     paragraphs: Iterable[Paragraph],
     tokenizer: Tokenizer,
     provisional: dict[str, int],
-    part: str,
     progress: Callable[[str, int], None] | None,
-) -> list[int]:
-    """Writes ids in order of first appearance; returns where each document starts, and the end."""
-    starts: list[int] = []
-    document, written = None, 0
+) -> _Raw:
+    """Writes provisional ids, and gives new words theirs."""
+    documents: list[int] = []
+    document, written, words = None, 0, 0
     buffer = array("I")
     with open(path, "wb") as file:
         for paragraph in paragraphs:
             if paragraph.document != document:
                 document = paragraph.document
-                starts.append(written + len(buffer))
-            for token in tokenizer.tokenize(paragraph.text):
+                if len(documents) <= MAX_DOCUMENTS:
+                    documents.append(written + len(buffer))
+            tokens = tokenizer.tokenize(paragraph.text)
+            words += len(tokens)
+            for token in tokens:
                 buffer.append(provisional.setdefault(token, len(provisional)))
             buffer.append(EOS)
             if len(buffer) >= CHUNK // 16:
@@ -189,21 +214,27 @@ def _write_provisional(
                 if progress:
                     progress(part, written)
         buffer.tofile(file)
-    return [*starts, written + len(buffer)]
+    if not words:
+        raise TextError(f"the {_PART[part]} text holds no word: give a file with text in it")
+    return _Raw(path, written + len(buffer), documents)
 
 
-def _held_out(ids: np.ndarray, documents: list[int], fraction: float) -> list[tuple[int, int, int]]:
+def _cuts(raw: _Raw, fraction: float) -> list[tuple[int, int, int]]:
     """For each document, or for all together: (start, start of the held-out block, end)."""
-    total = len(ids)
-    if total / max(1, len(documents) - 1) < LONG_DOCUMENT:
-        documents = [0, total]
+    documents = [*raw.documents, raw.size]
+    if len(documents) > MAX_DOCUMENTS or raw.size / len(raw.documents) < LONG_DOCUMENT:
+        documents = [0, raw.size]
     cuts = []
     for start, end in pairwise(documents):
-        wanted = end - max(1, round((end - start) * fraction))
+        size = end - start
+        if size < min(LONG_DOCUMENT, raw.size):
+            cuts.append((start, end, end))  # a short one among long ones: too little to take from
+            continue
+        wanted = end - max(1, round(size * fraction))
         # The nearest end of a paragraph, if there is one within a tenth of the document.
-        reach = max(1, (end - start) // 10)
+        reach = min(max(1, size // 10), CHUNK)
         low, high = max(start + 1, wanted - reach), min(end - 1, wanted + reach)
-        ends = np.flatnonzero(ids[low - 1 : high] == EOS) + low
+        ends = np.flatnonzero(raw.read(low - 1, high) == EOS) + low
         middle = int(ends[np.argmin(np.abs(ends - wanted))]) if len(ends) else wanted
         cuts.append((start, middle, end))
     return cuts
@@ -214,14 +245,19 @@ def _paragraph_ends(ids: np.ndarray) -> Iterator[int]:
         yield from (np.flatnonzero(ids[start : start + CHUNK] == EOS) + start + 1).tolist()
 
 
-def _pieces(raw: dict[str, np.ndarray], segments: list[tuple[str, int, int]]) -> Iterator[np.ndarray]:
-    for part, start, end in segments:
+def _pieces(blocks: list[_Block]) -> Iterator[np.ndarray]:
+    for raw, start, end in blocks:
         for at in range(start, end, CHUNK):
-            yield raw[part][at : min(at + CHUNK, end)]
+            yield raw.read(at, min(at + CHUNK, end))
 
 
-def _map(path: Path, dtype: np.dtype) -> np.ndarray:
-    """The file's ids as an array that stays on disk; an empty file cannot be mapped."""
-    if path.stat().st_size % dtype.itemsize:
-        raise ValueError(f"{path.name} ends in the middle of a number")
-    return np.memmap(path, dtype, mode="r") if path.stat().st_size else np.zeros(0, dtype)
+def _map(path: Path, dtype: np.dtype, size: int, vocab_size: int) -> np.ndarray:
+    """The file's ids as an array that stays on disk, once each of them has been seen to be in the vocabulary."""
+    if path.stat().st_size != size * dtype.itemsize:
+        raise ValueError(f"{path.name} must hold {size} ids, but has {path.stat().st_size} bytes")
+    if size == 0:
+        return np.zeros(0, dtype)  # an empty file cannot be mapped
+    for at in range(0, size, CHUNK):
+        if np.fromfile(path, dtype, min(CHUNK, size - at), offset=at * dtype.itemsize).max() >= vocab_size:
+            raise ValueError(f"{path.name} holds an id that is not in the vocabulary")
+    return np.memmap(path, dtype, mode="r")

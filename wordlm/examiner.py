@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from typing import Any
 
 import keras
 import numpy as np
@@ -17,6 +15,7 @@ from wordlm.learner import Learner
 _LOGITS = 1 << 25
 # Streams this long lose nothing to speak of by starting without a context.
 _STREAM = 500
+_NO_NEGATIVES = np.zeros(1, "int32")
 
 
 class Examiner:
@@ -57,14 +56,9 @@ class Examiner:
         steps = np.linspace(0, batches.steps - 1, count).astype(int) if self.config.context else np.arange(count)
         began = time.monotonic()
         self.learner.reset()
-        self.learner.evaluate(_feed(batches, steps), steps=len(steps), verbose=0)
+        for step in steps:
+            x, y, weight = batches.batch(0, int(step))
+            self.learner.test_on_batch((x, _NO_NEGATIVES), y, weight)
         loss, correct, tokens = np.asarray(self.learner.sums, np.float64)
         self.tokens_per_second = tokens / (time.monotonic() - began)
-        return loss / tokens, correct / tokens
-
-
-def _feed(batches: StreamBatches | WindowBatches, steps: np.ndarray) -> Iterator[Any]:
-    no_negatives = np.zeros(1, "int32")
-    for step in steps:
-        x, y, weight = batches.batch(0, int(step))
-        yield (x, no_negatives), y, weight
+        return float(loss / tokens), float(correct / tokens)

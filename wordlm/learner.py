@@ -19,9 +19,9 @@ from wordlm.softmax import NegativeSampler, full_losses, sampled_losses
 class Learner(keras.Model):
     """Trains on batches of streams or windows, and evaluates with the full softmax.
 
-    As `fit` sees it: x is (token_ids, negatives), y the target ids, (B, T) for streams and (B,) for windows, and
-    sample_weight has the shape of y. Negatives are the ids that stand for the vocabulary in this step; with the
-    full softmax they are not read.
+    In a batch, x is (token_ids, negatives), y the target ids, (B, T) for streams and (B,) for windows, and
+    sample_weight has the shape of y; all batches of a learner have the same shapes. Negatives are the ids that stand
+    for the vocabulary in this step; with the full softmax they are not read.
 
     Args:
         network: the Sequential of `build_model`.
@@ -57,21 +57,17 @@ class Learner(keras.Model):
         self.sums = self.add_weight(shape=(3,), initializer="zeros", trainable=False, name="sums")
         if sampler:
             self.log_inclusion = np.log(sampler.inclusion).astype("float32")
-        self.streams = [_carried(layer) for layer in self.stack if not config.context and _is_recurrent(layer)]
-        kinds = 2 if config.cell == "lstm" else 1
+        shape, kinds = (batch_size, config.units), 2 if config.cell == "lstm" else 1
         self.states = [
-            [
-                self.add_weight(shape=(batch_size, config.units), initializer="zeros", trainable=False, name="state")
-                for _ in range(kinds)
-            ]
-            for _ in self.streams
+            [self.add_weight(shape=shape, initializer="zeros", trainable=False, name="state") for _ in range(kinds)]
+            for _ in range(0 if config.context else config.layers)
         ]
         self.built = True
 
     def reset(self) -> None:
         """Puts the carried state back to zeros, and the sums of an evaluation."""
         for variable in [self.sums, *(variable for state in self.states for variable in state)]:
-            variable.assign(ops.zeros_like(variable))
+            variable.assign(np.zeros(variable.shape))
 
     def publish(self, network: keras.Sequential) -> None:
         """Writes the output layer as it is now into the Sequential; the other layers are shared with it."""
@@ -82,22 +78,23 @@ class Learner(keras.Model):
     def call(self, x: Any, training: bool = False) -> Any:
         """What goes into the output layer: (B, T, d) for streams, (B, d) for windows."""
         token_ids = x[0]
-        hidden = self.embedding(token_ids)
         if self.config.context:
             # Windows are padded, so the mask counts: the layers hand it on by themselves.
+            hidden = self.embedding(token_ids)
             for layer in self.stack:
                 hidden = layer(hidden, training=training)
             return hidden
-        # In a stream nothing is padded but behind its end, where the weight is 0: no mask, which is slow.
-        streams = iter(zip(self.streams, self.states, strict=True))
+        # In a stream nothing is padded but behind its end, where the weight is 0: the vectors are looked up
+        # without the layer's mask, which is slow.
+        hidden = ops.take(self.embedding.embeddings, token_ids, axis=0)
         mask = ops.any(ops.not_equal(hidden, 0.0), axis=-1) if self.config.masking else None
-        keras.src.backend.set_keras_mask(hidden, None)
+        states = iter(self.states)
         for layer in self.stack:
             if layer.name == "masking":
                 continue
             if _is_recurrent(layer):
-                stream, state = next(streams)
-                hidden, *after = _run(stream, hidden, [ops.convert_to_tensor(s) for s in state], mask, training)
+                state = next(states)
+                hidden, *after = _run(layer, hidden, [ops.convert_to_tensor(s) for s in state], mask, training)
                 for variable, value in zip(state, after, strict=True):
                     variable.assign(value)
             else:
@@ -136,13 +133,6 @@ def _is_recurrent(layer: Any) -> bool:
     return layer.name.startswith("recurrent_")
 
 
-def _carried(layer: Any) -> Any:
-    """A layer of the same cell (and so the same weights) that takes its state and gives it back."""
-    twin = type(layer)(layer.units, return_sequences=True, return_state=True, name=f"{layer.name}_carried")
-    twin.cell = layer.cell
-    return twin
-
-
 def _run(layer: Any, x: Any, state: list[Any], mask: Any, training: bool) -> list[Any]:
     """Outputs (B, T, U) and the states after the last step."""
     cell = layer.cell
@@ -154,7 +144,11 @@ def _run(layer: Any, x: Any, state: list[Any], mask: Any, training: bool) -> lis
             keep = keras.random.dropout(ops.ones_like(x[:, :1]), cell.dropout, seed=cell.seed_generator)
             x = x * keep
         return lstm(x, *state, *(ops.convert_to_tensor(w) for w in (cell.kernel, cell.recurrent_kernel, cell.bias)))
-    return layer(x, initial_state=state, mask=mask, training=training)
+    layer.return_state = True  # here alone: in a Sequential the next layer would be given the state too
+    try:
+        return layer(x, initial_state=state, mask=mask, training=training)
+    finally:
+        layer.return_state = False
 
 
 def _fast(layer: Any, mask: Any) -> bool:

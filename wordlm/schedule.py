@@ -17,7 +17,8 @@ class Schedule:
     Args:
         config: holds `epochs`, `minutes` and the peak `learning_rate`.
         steps: batches in an epoch.
-        reserve: seconds of the minutes to keep for what comes after the last step.
+        reserve: seconds of the minutes that are not for learning: what comes before the first step and after
+            the last one.
 
     Example:
         >>> schedule = Schedule(TrainConfig(epochs=2, learning_rate=0.1), steps=50)
@@ -43,15 +44,14 @@ class Schedule:
 
         Args:
             step: steps since training began.
-            seconds: wall time since then.
+            seconds: wall time spent on them.
         """
         shares = [0.0]
         if self.total_steps is not None:
             shares.append(step / self.total_steps)
         if self.config.minutes is not None:
-            # Even where the end takes longer than the budget, a tenth of it is for learning.
-            time = max(self.config.minutes * 60 - self.reserve, self.config.minutes * 6)
-            shares.append(seconds / time)
+            # Even where all the rest takes longer than the budget, a tenth of it is for learning.
+            shares.append(seconds / max(self.config.minutes * 60 - self.reserve, self.config.minutes * 6))
         return min(1.0, max(shares))
 
     def learning_rate(self, done: float) -> float:

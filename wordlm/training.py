@@ -29,6 +29,8 @@ from wordlm.softmax import NegativeSampler
 # Enough words for a perplexity to within two or three per cent, few enough for seconds.
 QUICK_LOOK = 32_768
 CHECKPOINT_SECONDS = 120
+SAVING_SECONDS = 2
+REPORT_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -74,13 +76,20 @@ class Listener(Protocol):
 class Position:
     """Everything about a run that is not a variable of the network; saved in a checkpoint."""
 
+    steps: int
+    """Batches in an epoch."""
     epoch: int = 0
     step: int = 0
     steps_done: int = 0
     seconds: float = 0.0
+    """Wall time since the start, all runs together."""
+    prepared: float = 0.0
+    """How much of it was gone when the first step was done: reading, vectors, compiling."""
     fit_seconds: float = 0.0
     fit_tokens: int = 0
     loss_sum: float = 0.0
+    examined: int = 0
+    """The step of the last validation."""
     best_loss: float | None = None
     bad_epochs: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -130,8 +139,10 @@ class Training:
         self.network, self.model_config, self.config, self.corpus = network, model_config, config, corpus
         self.checkpoint, self.notes, self.listener, self.sample = checkpoint, dict(notes), listener, sample
         self.started = self.saved = started
-        self.position = Position()
+        self.reported = 0.0
+        self.compiled = False  # by the first step, which takes longer
         self.best: list[np.ndarray] = []
+        self.closing = 0.0  # seconds that the end will take
         self.interrupted = False
 
         self.batches: StreamBatches | WindowBatches
@@ -140,10 +151,10 @@ class Training:
             self.batches = WindowBatches(corpus.train, size, model_config.context, config.seed)
         else:
             self.batches = StreamBatches(corpus.train, size, config.sequence_length)
+        self.position = Position(self.batches.steps)
         self.sampler = None
         if 0 < config.samples < model_config.vocab_size // 2:
             self.sampler = NegativeSampler(corpus.counts, config.samples)
-        self.schedule = Schedule(config, self.batches.steps)
         self.learner = Learner(network, model_config, size, self.sampler)
         if config.unigram_bias:
             smoothed = corpus.counts + 0.1
@@ -155,21 +166,36 @@ class Training:
         self.learner.optimizer.build(self.learner.trainable_variables)
         self.examiner = Examiner(network, model_config, self.learner, corpus.valid)
 
+    @property
+    def schedule(self) -> Schedule:
+        """The plan, as far as it is known: what does not go into learning comes out as training goes on."""
+        return Schedule(self.config, self.batches.steps, reserve=self.position.prepared + self.closing)
+
     def resume(self) -> None:
         """Goes back to the checkpoint: variables, optimizer, random state and position.
 
         Raises:
-            TrainingError: there is none, it is damaged, or it is of another network.
+            TrainingError: there is none, it is damaged, or it is of another network or text.
         """
         arrays, info = read_checkpoint(self.checkpoint)
         variables = self._variables()
-        shapes = {name: array.shape for name, array in arrays.items() if name.startswith("variable_")}
-        if shapes != {name: tuple(variable.shape) for name, variable in variables.items()}:
-            raise TrainingError(f"the checkpoint in {self.checkpoint} is of another network: train again from the text")
+        weights = {f"best_{i}": variable for i, variable in enumerate(self.learner.trainable_variables)}
+        expected = variables | (weights if "best_0" in arrays else {})
+        shapes = {name: tuple(variable.shape) for name, variable in expected.items()}
+        found = {name: array.shape for name, array in arrays.items()}
+        try:
+            position = Position(**info["position"])
+        except (KeyError, TypeError):
+            position = None
+        if position is None or shapes != found or position.steps != self.batches.steps:
+            raise TrainingError(
+                f"the checkpoint in {self.checkpoint} is of another network, another text or another version of "
+                "wordlm: train again from the text"
+            )
         for name, variable in variables.items():
             variable.assign(arrays[name])
-        self.best = [arrays[f"best_{i}"] for i in range(len(arrays) - len(shapes))]
-        self.position = Position(**info["position"])
+        self.best = [arrays[name] for name in weights if name in arrays]
+        self.position = position
         self.started -= self.position.seconds
 
     def run(self) -> Outcome:
@@ -185,34 +211,37 @@ class Training:
             if self.config.minutes:
                 self._plan_the_end()
             while not self._is_done() and not self.interrupted:
-                self._fit()
-                finished = position.step == self.batches.steps
-                if finished:
+                self._step()
+                if position.step == position.steps:
                     position.epoch, position.step = position.epoch + 1, 0
                     self.learner.reset()
-                if finished or (self._is_done() and not self.interrupted):
                     self._end_epoch()
-            if self.interrupted:
-                self.save()
-                loss, accuracy = self.examiner.examine(self.corpus.valid, QUICK_LOOK)
-                if self.best and position.best_loss is not None and position.best_loss < loss:
-                    loss = position.best_loss
-                    self._take(self.best)
+                elif time.monotonic() - self.saved > CHECKPOINT_SECONDS:
+                    self.save()
+            if position.examined < position.steps_done and not self.interrupted:
+                self._end_epoch()  # the minutes ran out within an epoch
+            self.save()
+            interrupted = self.interrupted
+            if interrupted:
+                loss, accuracy = self._examine(QUICK_LOOK)
+                if position.best_loss is not None and position.best_loss < loss:
+                    self._take_best()
+                    loss, accuracy = self._examine(QUICK_LOOK)
             else:
-                self._take(self.best)
-                loss, accuracy = self.examiner.examine(self.corpus.valid)
+                self._take_best()
+                loss, accuracy = self._examine()
             test = self.corpus.test
-            test_loss = self.examiner.examine(test)[0] if test is not None and not self.interrupted else None
+            test_loss = self.examiner.examine(test)[0] if test is not None and not interrupted else None
         self.learner.publish(self.network)
         return Outcome(
-            valid_perplexity=math.exp(loss),
+            valid_perplexity=_perplexity(loss),
             valid_accuracy=accuracy,
-            test_perplexity=None if test_loss is None else math.exp(test_loss),
+            test_perplexity=None if test_loss is None else _perplexity(test_loss),
             epochs=position.epoch,
             seconds=self._seconds(),
             tokens_per_second=self._rate(),
             history=position.history,
-            interrupted=self.interrupted,
+            interrupted=interrupted,
         )
 
     def save(self) -> None:
@@ -223,35 +252,50 @@ class Training:
         write_checkpoint(self.checkpoint, arrays, {**self.notes, "position": dataclasses.asdict(self.position)})
         self.saved = time.monotonic()
 
-    def _fit(self) -> None:
-        """Goes on to the end of the epoch, unless the plan or the user ends it before."""
-        left = self.batches.steps - self.position.step
-        self.learner.fit(
-            self._feed(), steps_per_epoch=left, verbose=0, shuffle=False, callbacks=[_Steps(self)], epochs=1
-        )
-
-    def _feed(self) -> Iterator[Any]:
-        epoch = self.position.epoch
+    def _step(self) -> None:
+        """Learns from one batch."""
+        position, began = self.position, time.monotonic()
+        self.learner.optimizer.learning_rate.assign(self.schedule.learning_rate(self._done()))
+        x, y, weight = self.batches.batch(position.epoch, position.step)
         negatives = np.zeros(1, "int32")
-        for step in range(self.position.step, self.batches.steps):
-            x, y, weight = self.batches.batch(epoch, step)
-            if self.sampler:
-                negatives = self.sampler.draw(np.random.default_rng((self.config.seed, epoch, step)))
-            yield (x, negatives), y, weight
+        if self.sampler:
+            negatives = self.sampler.draw(np.random.default_rng((self.config.seed, position.epoch, position.step)))
+        # Not `fit`, which cannot begin within an epoch, and the end of which stalls for some seconds now and then.
+        loss = float(self.learner.train_on_batch((x, negatives), y, weight))
+        position.step += 1
+        position.steps_done += 1
+        position.loss_sum += loss
+        _check_finite(loss, f"of step {position.step} of epoch {position.epoch + 1}")
+        now = time.monotonic()
+        if self.compiled:
+            position.fit_seconds += now - began
+            position.fit_tokens += y.size
+        self.compiled = True
+        if position.steps_done == 1:
+            position.prepared = self._seconds()
+        if now - self.reported > REPORT_SECONDS:
+            self.reported = now
+            self._report(loss)
+
+    def _report(self, loss: float) -> None:
+        position, done = self.position, self._done()
+        left = (1 - done) / done * self._learning_seconds() if done else math.inf
+        self.listener.step(Step(position.epoch + 1, position.step, position.steps, loss, self._rate(), done, left))
 
     def _end_epoch(self) -> None:
         position = self.position
-        loss, accuracy = self.examiner.examine(self.corpus.valid, QUICK_LOOK)
+        loss, accuracy = self._examine(QUICK_LOOK)
         if position.best_loss is None or loss < position.best_loss:
             position.best_loss, position.bad_epochs = loss, 0
             self.best = [np.array(variable) for variable in self.learner.trainable_variables]
         else:
             position.bad_epochs += 1
+        position.examined = position.steps_done
         self.learner.publish(self.network)
         epoch = Epoch(
             epoch=position.epoch + (position.step > 0),
-            loss=position.loss_sum / max(1, (position.steps_done - 1) % self.batches.steps + 1),
-            valid_perplexity=math.exp(loss),
+            loss=position.loss_sum / max(1, (position.steps_done - 1) % position.steps + 1),
+            valid_perplexity=_perplexity(loss),
             valid_accuracy=accuracy,
             learning_rate=float(self.learner.optimizer.learning_rate),
             seconds=self._seconds(),
@@ -261,28 +305,44 @@ class Training:
         position.loss_sum = 0.0
         position.history.append(dataclasses.asdict(epoch))
         self.listener.epoch(epoch)
-        self.save()
+
+    def _examine(self, limit: int | None = None) -> tuple[float, float]:
+        """The validation loss in nats, and the accuracy.
+
+        Raises:
+            TrainingError: the loss is no longer a number.
+        """
+        loss, accuracy = self.examiner.examine(self.corpus.valid, limit)
+        _check_finite(loss, "on the validation text")
+        return loss, accuracy
 
     def _is_done(self) -> bool:
         if self.position.bad_epochs >= self.config.patience:
             return True
-        return self.schedule.done(self.position.steps_done, self._seconds()) >= 1
+        return self._done() >= 1
+
+    def _done(self) -> float:
+        """The share of the plan that lies behind, 0 to 1."""
+        return self.schedule.done(self.position.steps_done, self._learning_seconds())
+
+    def _learning_seconds(self) -> float:
+        return self._seconds() - self.position.prepared if self.position.steps_done else 0.0
 
     def _plan_the_end(self) -> None:
         """Keeps of the minutes what the last validation, the test and saving will take."""
-        self.examiner.examine(self.corpus.valid, 1)  # the first call compiles
-        self.examiner.examine(self.corpus.valid, QUICK_LOOK // 8)
+        self._examine(1)  # the first call compiles
+        self._examine(QUICK_LOOK // 8)
         parts = [self.corpus.valid, *([self.corpus.test] if self.corpus.test is not None else [])]
         tokens = sum(map(len, parts)) + min(QUICK_LOOK, len(self.corpus.valid))
-        self.schedule = dataclasses.replace(self.schedule, reserve=2 + tokens / (self.examiner.tokens_per_second or 1))
+        self.closing = SAVING_SECONDS + tokens / (self.examiner.tokens_per_second or 1)
 
     def _variables(self) -> dict[str, keras.Variable]:
         """All that training changes: weights, carried state, random state, optimizer."""
         variables = [*self.learner.variables, *self.learner.optimizer.variables]
         return {f"variable_{i}": variable for i, variable in enumerate(variables)}
 
-    def _take(self, weights: list[np.ndarray]) -> None:
-        for variable, array in zip(self.learner.trainable_variables, weights, strict=False):
+    def _take_best(self) -> None:
+        for variable, array in zip(self.learner.trainable_variables, self.best, strict=True):
             variable.assign(array)
 
     def _seconds(self) -> float:
@@ -296,60 +356,19 @@ class Training:
         self.listener.message("stopping after this step; Ctrl-C again stops at once")
 
 
-class _Steps(keras.callbacks.Callback):
-    """Sets the learning rate before each step; keeps count, reports and saves after it."""
+def _check_finite(loss: float, where: str) -> None:
+    if not math.isfinite(loss):
+        raise TrainingError(f"the loss {where} is {loss}: lower --learning-rate, or give a smaller --clip-norm")
 
-    def __init__(self, training: Training) -> None:
-        super().__init__()
-        self.training = training
-        self.reported = 0.0
 
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        training = self.training
-        self.began = time.monotonic()
-        self.done = training.schedule.done(training.position.steps_done, training._seconds())
-        self.model.optimizer.learning_rate.assign(training.schedule.learning_rate(self.done))
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        training, position, now = self.training, self.training.position, time.monotonic()
-        loss = float(logs["loss"])
-        self.model.reset_metrics()  # so that each step reports its own loss
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"the loss of step {position.step} of epoch {position.epoch + 1} is {loss}: "
-                "lower --learning-rate, or give --clip-norm"
-            )
-        position.step += 1
-        position.steps_done += 1
-        position.loss_sum += loss
-        if batch:  # the first step compiles
-            position.fit_seconds += now - self.began
-            position.fit_tokens += _tokens(training.batches)
-        if now - self.reported > 0.5:
-            self.reported = now
-            self.report(loss)
-        if training.interrupted or training._is_done():
-            self.model.stop_training = True
-        elif now - training.saved > CHECKPOINT_SECONDS:
-            training.save()
-
-    def report(self, loss: float) -> None:
-        training, position = self.training, self.training.position
-        left = (1 - self.done) / self.done * training._seconds() if self.done else math.inf
-        training.listener.step(
-            Step(position.epoch + 1, position.step, training.batches.steps, loss, training._rate(), self.done, left)
-        )
+def _perplexity(loss: float) -> float:
+    return math.exp(min(loss, 700.0))  # more is no float
 
 
 def _batch_size(tokens: int, model_config: ModelConfig, config: TrainConfig) -> int:
     """Small texts take fewer streams, so that an epoch still has some steps."""
     per_row = 1 if model_config.context else config.sequence_length
     return max(1, min(config.batch_size, tokens // (4 * per_row)))
-
-
-def _tokens(batches: StreamBatches | WindowBatches) -> int:
-    """Words predicted in a step."""
-    return batches.batch_size * (batches.sequence_length if isinstance(batches, StreamBatches) else 1)
 
 
 @contextmanager
