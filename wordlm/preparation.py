@@ -59,10 +59,6 @@ def read_corpus(
     Raises:
         TextError: texts that cannot be read, or are too small.
     """
-    files = [file for source in sources.values() for file in source.files]
-    size = sum(source.size for source in sources.values()) / 1e6
-    listener.message(f"reading {files[0] if len(files) == 1 else f'{len(files):,} files'}, {size:,.1f} MB")
-
     def progress(part: str, tokens: int) -> None:
         listener.reading(part, tokens, sources[part].position / max(1, sources[part].size))
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 # Where there is no terminal, a line now and then shows that it is alive.
 PLAIN_SECONDS = 20
+_PARTS = {"train": "training", "valid": "validation"}
 
 
 @contextmanager
@@ -51,7 +52,7 @@ class Display:
 
     def reading(self, part: str, tokens: int, share: float) -> None:
         """How much of a text is read."""
-        self._show(f"{part} text: {tokens:,} tokens", share)
+        self._show(f"reading the {_PARTS.get(part, part)} text: {tokens:,} tokens", share)
 
     def step(self, step: Step) -> None:
         """A training step."""
