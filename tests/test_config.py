@@ -123,7 +123,6 @@ def test_what_is_left_out_is_none(kind, f):
     assert getattr(kind(**{f.name: None}), f.name) is None
 
 
-@pytest.mark.xfail(strict=True, reason="an option without a default is not checked for its type yet")
 @pytest.mark.parametrize(("kind", "f"), OPTIONAL)
 def test_types_of_what_may_be_left_out(kind, f):
     rules = {

@@ -7,6 +7,7 @@ arguments, so that a default, a range or an explanation is written once.
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,12 +29,13 @@ class _Checked:
             value = getattr(self, f.name)
             if value is None and f.default is None:
                 continue
-            kinds = (int, float) if isinstance(f.default, float) else type(f.default)
-            if f.default is not None and (
-                not isinstance(value, kinds) or (isinstance(value, bool) and not isinstance(f.default, bool))
-            ):
-                wanted = "a number" if isinstance(f.default, float) else f"of type {type(f.default).__name__}"
+            kind = f.type.removesuffix(" | None")
+            kinds = {"bool": bool, "int": int, "float": (int, float), "str": str}[kind]
+            if not isinstance(value, kinds) or (isinstance(value, bool) and kind != "bool"):
+                wanted = "a number" if kind == "float" else f"of type {kind}"
                 raise OptionError(f"`{f.name}` must be {wanted}, but is {value!r}")
+            if kind == "float" and not math.isfinite(value):
+                raise OptionError(f"`{f.name}` must be finite, but is {value!r}")
             low, high, choices = f.metadata["low"], f.metadata["high"], f.metadata["choices"]
             if choices and value not in choices:
                 raise OptionError(f"`{f.name}` must be one of {', '.join(choices)}, but is {value!r}")
