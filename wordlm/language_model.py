@@ -23,8 +23,17 @@ if TYPE_CHECKING:
 def load(path: str | os.PathLike[str]) -> LanguageModel:
     """Opens the model that a training has saved at `path`; Keras is not loaded.
 
+    Args:
+        path: the folder.
+
     Raises:
         BundleError: there is no model, or it is damaged, or of a newer format.
+
+    Example:
+        >>> load("nowhere")
+        Traceback (most recent call last):
+        ...
+        wordlm.errors.BundleError: there is no model at nowhere: give the folder that `wordlm train --out` has made
     """
     return LanguageModel(load_bundle(path))
 
@@ -63,18 +72,33 @@ class LanguageModel:
 
         Raises:
             OptionError: an option that there is not, or a value out of its range.
+
+        Example:
+            >>> text = lm.generate("I don't", max_words=5, seed=1)
+            >>> text.startswith("I don't")
+            True
         """
         return next(self.generate_many(prompt, 1, **options)).text
 
     def generate_many(self, prompt: str = "", n: int = 10, **options: Any) -> Iterator[generation.GeneratedText]:
-        """`n` new texts with their words, probabilities and reasons to end; options as in `generate`."""
+        """`n` new texts with their words, probabilities and reasons to end; options as in `generate`.
+
+        Example:
+            >>> [len(text.words) for text in lm.generate_many(n=2, max_words=1, seed=1)]
+            [1, 1]
+        """
         if n < 1:
             raise OptionError(f"`n` must be at least 1, but is {n}")
         config = SamplingConfig.from_dict(options)
         return generation.generate(self.engine, self.vocabulary, self.tokenizer, prompt, n, config)
 
     def stream(self, prompt: str = "", **options: Any) -> Iterator[str]:
-        """One new text in pieces, as its words are drawn; options as in `generate`."""
+        """One new text in pieces, as its words are drawn; options as in `generate`.
+
+        Example:
+            >>> "".join(lm.stream("I don't", seed=1)) == lm.generate("I don't", seed=1)
+            True
+        """
         config = SamplingConfig.from_dict(options)
         return generation.stream(self.engine, self.vocabulary, self.tokenizer, prompt, config)
 

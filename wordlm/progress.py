@@ -86,13 +86,13 @@ class Display:
             return
         if self.console.is_terminal:
             if not self.live:
-                self._start()
+                self._start(text, share)
             self.live.update(self.task, description=text, completed=share)
         elif time.monotonic() - self.last_line > PLAIN_SECONDS:
             self.last_line = time.monotonic()
             self._print(f"{share:4.0%} {text}")
 
-    def _start(self) -> None:
+    def _start(self, text: str, share: float) -> None:
         from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
         from rich.table import Column
 
@@ -103,7 +103,7 @@ class Display:
             TaskProgressColumn(),
         )
         self.live = Progress(*columns, console=self.console, transient=True)
-        self.task = self.live.add_task("", total=1.0)
+        self.task = self.live.add_task(text, total=1.0, completed=share)
         self.live.start()
 
 

@@ -1,0 +1,477 @@
+"""The command line: every verb's help, its JSON, its exit status and its one line for each fault."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+from trained import TINY, story, trained  # noqa: F401
+
+from wordlm.cli import main
+
+ROOT = Path(__file__).parents[1]
+SIZES = [part for name, value in TINY.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+
+
+def run(*arguments, input=None, status=0):
+    """stdout and stderr of a verb, which must end with `status`."""
+    try:
+        runner = CliRunner(mix_stderr=False)
+    except TypeError:  # from click 8.2 on, they are apart
+        runner = CliRunner()
+    result = runner.invoke(main, list(map(str, arguments)), input=input)
+    assert result.exit_code == status, (result.output, result.exception)
+    return result.stdout, result.stderr
+
+
+def fault(*arguments):
+    """The one line with which a verb refuses."""
+    out, err = run(*arguments, status=1)
+    assert out == ""
+    assert err.count("\n") == 1, err
+    assert err.startswith("Error: ")
+    return err[7:-1]
+
+
+def commands(command=main, path=()):
+    yield path, command
+    for name, child in getattr(command, "commands", {}).items():
+        yield from commands(child, (*path, name))
+
+
+def options(command):
+    return [param for param in command.params if isinstance(param, click.Option)]
+
+
+@pytest.fixture
+def book(tmp_path):
+    path = tmp_path / "book.txt"
+    path.write_text(story())
+    return path
+
+
+@pytest.fixture
+def copy(trained, tmp_path):  # noqa: F811
+    """A trained model to spoil."""
+    return Path(shutil.copytree(trained, tmp_path / "model"))
+
+
+# --- help -------------------------------------------------------------------------------------------------------
+
+
+COMMANDS = list(commands())
+
+
+@pytest.mark.parametrize(("path", "command"), COMMANDS, ids=[" ".join(path) or "wordlm" for path, _ in COMMANDS])
+def test_every_verb_has_help_with_an_example_and_every_option_says_what_it_does(path, command):
+    out, _ = run(*path, "--help")
+    assert "\n  " + " ".join(["wordlm", *path]) in out, "an example that can be copied"
+    assert all(option.help for option in options(command))
+    if path:
+        assert command.short_help
+
+
+def test_every_example_in_the_help_is_right(monkeypatch):
+    """They are parsed, not run."""
+    monkeypatch.setattr(click.Command, "invoke", lambda self, ctx: None)
+    examples = re.findall(r"^ +wordlm (.*)$", "\n".join(command.help for _, command in commands()), re.MULTILINE)
+    assert len(examples) > 12
+    import shlex
+
+    for example in examples:
+        run(*shlex.split(example))
+
+
+@pytest.mark.parametrize(
+    "path", [("train",), ("generate",), ("info",), ("vectors", "nearest"), ("vectors", "coverage")]
+)
+def test_verbs_with_results_have_json(path):
+    command = main
+    for name in path:
+        command = command.commands[name]
+    assert "--json" in [option.opts[0] for option in options(command)]
+
+
+def test_an_option_that_is_left_out_leaves_the_preset_alone():
+    """A flag that is not given must not come as False and switch off what a preset has on."""
+    for name in ("train", "generate"):
+        command = main.commands[name]
+        ctx = command.make_context(name, ["model"])
+        given = {key for key, value in ctx.params.items() if value not in (None, (), False)}
+        assert given <= {"texts", "model", "n", "prompt"}
+    ctx = main.commands["train"].make_context("train", ["model"])
+    for flag in ("bidirectional", "unigram_bias", "lowercase", "keep_boilerplate", "trust_pickle"):
+        assert ctx.params[flag] is None
+    assert main.commands["generate"].make_context("generate", ["model"]).params["no_unk"] is None
+
+
+@pytest.mark.parametrize(("flag", "value"), [("--unk", False), ("--no-unk", True)])
+def test_a_switch_goes_both_ways(flag, value):
+    assert main.commands["generate"].make_context("generate", ["model", flag]).params["no_unk"] is value
+
+
+def test_help_loads_neither_keras_nor_numpy():
+    script = (
+        "import sys\nfrom wordlm.cli import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "print(sorted({'numpy', 'keras', 'tensorflow', 'gensim', 'rich', 'regex', 'h5py'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_help_is_quick():
+    seconds = []
+    for _ in range(5):
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "wordlm.cli", "--help"], capture_output=True, check=True, cwd=ROOT)
+        seconds.append(time.perf_counter() - started)
+    assert min(seconds) < 0.5  # 0.1 on a quiet machine
+
+
+@pytest.mark.parametrize("arguments", [["cli.py"], ["-m", "wordlm.cli"]])
+def test_other_ways_to_call_it(arguments):
+    command = [sys.executable, *arguments, "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.startswith("wordlm, version ")
+
+
+# --- train ------------------------------------------------------------------------------------------------------
+
+
+def test_train_prints_its_figures_as_json_and_nothing_else(book, tmp_path):
+    out, err = run(
+        "train", "-", "--out", tmp_path / "m", "--json", "--valid", book, "--test", book, *SIZES, input=story()
+    )
+    figures = json.loads(out)
+    assert list(figures) == [
+        "model", "vocab_size", "parameters", "train_tokens", "valid_tokens", "valid_perplexity", "test_perplexity",
+        "epochs", "seconds", "tokens_per_second", "coverage",
+    ]  # fmt: skip
+    assert list(figures["coverage"]) == ["types", "tokens"]
+    assert figures["valid_perplexity"] == pytest.approx(figures["test_perplexity"])
+    assert figures["epochs"] == 1
+    assert "validation perplexity" in err
+    assert "Holmes" not in figures["model"]
+    assert sorted(path.name for path in (tmp_path / "m").iterdir()) == [
+        "config.json", "metadata.json", "model.keras", "vocab.txt",
+    ]  # fmt: skip
+
+
+def test_quiet_and_vectors_of_its_own(book, tmp_path):
+    out, err = run("train", book, "--out", tmp_path / "m", "--quiet", "--vectors", "none", "--embedding-dim", 4, *SIZES)
+    assert err == ""
+    assert re.fullmatch(r".*m: validation perplexity [\d.]+, 1 epoch, \d+ s, [\d,]+ tokens/s\n", out)
+    assert re.search(r"^vectors +its own$", run("info", tmp_path / "m")[0], re.MULTILINE)
+
+
+def test_a_warning_reaches_the_standard_error(tmp_path):
+    strange = tmp_path / "strange.txt"
+    strange.write_text("\n\n".join(f"xqzv{i % 7} wvkq{i % 5} the qqzw{i % 3}" for i in range(100)))
+    _, err = run("train", strange, "--out", tmp_path / "m", "--quiet", *SIZES)
+    assert err.startswith("Warning: ")
+    assert "--vectors corpus" in err
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda path: None, "there is no such file"),
+        (lambda path: path.write_text(""), "the file is empty"),
+        (lambda path: path.write_text(" \n\n \n"), "no text"),
+        (lambda path: path.write_text("too small a text"), "too small to train on"),
+        (lambda path: path.write_bytes(bytes(range(256)) * 9), "binary"),
+        (
+            lambda path: path.write_bytes("Été à la plage, où le garçon dîne.".encode("cp1252") * 20),
+            "--encoding cp1252",
+        ),
+        (lambda path: path.mkdir(), "no text in this folder"),
+    ],
+)
+def test_a_text_that_cannot_be_read(tmp_path, make, says):
+    make(tmp_path / "text")
+    message = fault("train", tmp_path / "text", "--out", tmp_path / "new" / "m")
+    assert says in message
+    assert "text" in message
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--lines", "--pretokenized"], "--lines and --pretokenized are two kinds of text: give one of them"),
+        (["--bidirectional"], "give --context, 50 for example"),
+        (["--dropout", "2"], "--dropout must be between 0 and 0.95, but is 2.0"),
+        (["--learning-rate", "nan"], "--learning-rate must be finite"),
+        (["--epochs", "0"], "--epochs must be at least 1, but is 0"),
+        (["--vectors", "nothing.txt"], "there are no vectors at nothing.txt"),
+        (["--valid", "nothing.txt"], "nothing.txt"),
+        (["--encoding", "klingon"], "klingon"),
+        (["--field", "text"], "field"),
+        (["--min-count", "99999"], "--min-count 99999"),
+    ],
+)
+def test_options_that_do_not_fit(book, tmp_path, arguments, says):
+    assert says in fault("train", book, "--out", tmp_path / "m", *arguments)
+    assert not (tmp_path / "m").exists()
+
+
+def test_wrong_usage_has_the_status_2(book):
+    for arguments in (
+        ["train"],
+        ["train", book],
+        ["train", book, "--out", "m", "--units", "x"],
+        ["nonsense"],
+        ["info"],
+    ):
+        out, err = run(*arguments, status=2)
+        assert out == ""
+        assert "Usage: " in err
+
+
+def test_a_model_is_not_overwritten_and_that_is_said_before_anything_is_read(copy):
+    before = {path: path.read_bytes() for path in copy.iterdir()}
+    assert "--overwrite" in fault("train", "nothing.txt", "--out", copy)
+    assert {path: path.read_bytes() for path in copy.iterdir()} == before
+
+
+@pytest.mark.parametrize("place", ["book.txt", "book.txt/model", "full"])
+def test_a_place_that_cannot_be_written_to(book, tmp_path, place):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "letter.txt").write_text("dear")
+    assert str(tmp_path / place) in fault("train", book, "--out", tmp_path / place, "--overwrite")
+    assert (tmp_path / "full" / "letter.txt").read_text() == "dear"
+    assert book.read_text() == story()
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="needs a user whom permissions bind")
+def test_a_folder_that_may_not_be_written_to(book, tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o500)
+    assert "Permission denied" in fault("train", book, "--out", tmp_path / "locked" / "m")
+
+
+# --- resume -----------------------------------------------------------------------------------------------------
+
+
+def test_nothing_to_resume(copy, tmp_path):
+    assert "there is nothing to resume" in fault("train", "--resume", copy)
+    assert "there is nothing to resume" in fault("train", "--resume", tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["--units 3", "--dropout 0", "--lines", "--preset seed", "--overwrite", "--valid x", "--out x", "--seed 0"],
+)
+def test_resume_takes_no_other_options(copy, option):
+    assert f"leave out {option.split()[0]}" in fault("train", "--resume", copy, *option.split())
+
+
+def test_resume_takes_no_texts(copy, book):
+    assert "leave out TEXTS" in fault("train", book, "--resume", copy)
+
+
+# --- generate, info ---------------------------------------------------------------------------------------------
+
+
+def test_generate(trained):  # noqa: F811
+    arguments = ["generate", trained, "--prompt", "I don't", "-n", "3", "--seed", "1", "--max-words", "9"]
+    out, err = run(*arguments)
+    assert err == ""
+    assert len(out.splitlines()) == 3
+    assert all(line.startswith("I don't") for line in out.splitlines())
+    content = json.loads(run(*arguments, "--json")[0])
+    assert [text["text"] for text in content] == out.splitlines()
+    for text in content:
+        assert list(text) == ["text", "words", "finish_reason"]
+        assert 1 <= len(text["words"]) <= 9
+        for word in text["words"]:
+            assert list(word) == ["word", "probability"]
+            assert 0 < word["probability"] <= 1
+
+
+def test_every_sampling_option_is_heard(trained):  # noqa: F811
+    base = ["generate", trained, "-n", "2", "--max-words", "30", "--seed", "3"]
+    plain = run(*base)[0]
+    assert run(*base)[0] == plain
+    for option in (["--temperature", "3"], ["--top-k", "1"], ["--top-p", "0.05"], ["--min-p", "0.9"], ["--seed", "4"]):
+        assert run(*base, *option)[0] != plain
+    assert run(*base, "--sentences", "2")[0] != plain
+
+
+def test_an_unknown_word_of_the_prompt_is_said(trained):  # noqa: F811
+    out, err = run("generate", trained, "--prompt", "the blorpy dog", "--seed", "1")
+    assert out.startswith("the blorpy dog")
+    assert err == "Warning: the model does not know blorpy: read as <unk>\n"
+
+
+def test_texts_of_several_lines_are_apart(trained):  # noqa: F811
+    out, _ = run("generate", trained, "-n", "2", "--sentences", "3", "--seed", "1")
+    assert out.count("\n\n") == 1
+
+
+def test_info(trained):  # noqa: F811
+    out, _ = run("info", trained)
+    assert re.search(r"^network +1 lstm of 6 units, streams, [\d,]+ parameters$", out, re.MULTILINE)
+    assert re.search(r"^trained on +[\d,]+ tokens, 1 epoch, \d+ s$", out, re.MULTILINE)
+    assert "not finished" not in out
+    content = json.loads(run("info", trained, "--json")[0])
+    assert list(content) == ["model", "config", "text", "metadata"]
+    assert content["config"]["units"] == 6
+    assert len(content["metadata"]["history"]) == 1
+
+
+def _newer(path):
+    config = json.loads((path / "config.json").read_text())
+    (path / "config.json").write_text(json.dumps(config | {"format_version": 99}))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (shutil.rmtree, "there is no model at"),
+        (lambda path: [file.unlink() for file in path.iterdir()], "is not a saved model"),
+        (lambda path: (path / "vocab.txt").unlink(), "vocab.txt is damaged: it is missing"),
+        (lambda path: (path / "vocab.txt").write_text("x\n"), "vocab.txt is damaged"),
+        (lambda path: (path / "config.json").write_text("{"), "config.json is damaged: it is not JSON"),
+        (lambda path: (path / "model.keras").write_bytes(b"PK"), "model.keras"),
+        (_newer, "is of format 99"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["generate", "info"])
+def test_what_is_not_a_model_or_not_a_sound_one(copy, spoil, says, verb):
+    spoil(copy)
+    assert says in fault(verb, copy)
+
+
+def test_sampling_options_out_of_range(trained):  # noqa: F811
+    assert fault("generate", trained, "--top-p", "2") == "--top-p must be between 0 and 1, but is 2.0"
+    assert "--temperature" in fault("generate", trained, "--temperature", "nan", "--prompt", "blorpy")
+
+
+# --- vectors ----------------------------------------------------------------------------------------------------
+
+
+def test_vectors_of_a_text(book, tmp_path):
+    out, err = run("vectors", "train", book, "--out", tmp_path / "v", "--embedding-dim", "4", "--epochs", "2")
+    assert re.fullmatch(r".*v: \d+ words\n", out)
+    assert "word vectors: epoch 2 of 2" in err
+    assert "--overwrite" in fault("vectors", "train", book, "--out", tmp_path / "v")
+    near = json.loads(run("vectors", "nearest", "dog", "--vectors", tmp_path / "v", "-k", "3", "--json")[0])
+    assert [list(item) for item in near] == [["word", "cosine"]] * 3
+    out, _ = run("vectors", "nearest", "dog", "--vectors", tmp_path / "v", "-k", "3")
+    assert [line.split()[1] for line in out.splitlines()] == [item["word"] for item in near]
+    covered = json.loads(run("vectors", "coverage", book, "--vectors", tmp_path / "v", "--json")[0])
+    assert list(covered) == ["vectors", "types", "tokens", "missing"]
+    assert covered["tokens"] == 1.0
+
+
+def test_converted_vectors(tmp_path):
+    (tmp_path / "v.txt").write_text("the 1 2\ndog 2 1\nlamp -3 3\n")
+    out, err = run("vectors", "convert", tmp_path / "v.txt", tmp_path / "v")
+    assert (out, err) == (f"{tmp_path / 'v'}\n", "")
+    assert run("vectors", "nearest", "the", "--vectors", tmp_path / "v", "-k", "1")[0] == "0.800  dog\n"
+
+
+def test_faults_of_vectors(book):
+    assert "no vector for 'qqqqzz'" in fault("vectors", "nearest", "qqqqzz")
+    assert "nothing.txt" in fault("vectors", "nearest", "dog", "--vectors", "nothing.txt")
+    assert "nothing.txt" in fault("vectors", "coverage", book, "--vectors", "nothing.txt")
+    assert fault("vectors", "coverage", book, "--vectors", "none").startswith("--vectors must be")
+    assert "nothing.txt" in fault("vectors", "coverage", "nothing.txt")
+
+
+# --- as a process -----------------------------------------------------------------------------------------------
+
+
+def process(*arguments, **settings):
+    command = [sys.executable, "-m", "wordlm.cli", *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, **settings)
+
+
+def test_a_broken_pipe_ends_quietly(trained):  # noqa: F811
+    running = process("generate", trained, "-n", "5000", "--max-words", "20")
+    assert running.stdout.readline()
+    running.stdout.close()
+    assert running.stderr.read() == ""
+    running.stderr.close()
+    running.wait(timeout=60)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.slow
+def test_ctrl_c_saves_and_resume_finishes(book, tmp_path):
+    model = tmp_path / "my model"
+    sizes = [*SIZES[:-2], "--epochs", "3000", "--patience", "3000"]
+    running = process("train", book, "--out", model, *sizes)
+    said = ""
+    while "epoch 1:" not in said:
+        line = running.stderr.readline()
+        assert line, said
+        said += line
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=120)
+    assert running.returncode == 0, err
+    assert "training is not finished" in out
+    assert f"Go on with: wordlm train --resume '{model}'" in err
+    assert "Traceback" not in err
+    assert re.search(r"^training +not finished; go on with: wordlm train --resume", run("info", model)[0], re.MULTILINE)
+    assert run("generate", model, "--seed", "1")[0]
+    assert "--overwrite" in fault("train", book, "--out", model)
+
+    done = json.loads(run("info", model, "--json")[0])["metadata"]["epochs"]
+    out, _ = run("train", "--resume", model, "--epochs", done + 1, "--json")
+    assert json.loads(out)["epochs"] == done + 1
+    assert not (model / "checkpoint").exists()
+    assert "not finished" not in run("info", model)[0]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.slow
+def test_a_killed_overwriting_leaves_the_old_model(copy, book):
+    before = run("generate", copy, "--seed", "1")[0]
+    running = process(
+        "train", book, "--out", copy, "--overwrite", *SIZES[:-2], "--epochs", "3000", "--patience", "3000"
+    )
+    while "epoch 2:" not in running.stderr.readline():
+        assert running.poll() is None
+    running.kill()
+    running.communicate()
+    assert (copy / "checkpoint").exists()
+    assert run("generate", copy, "--seed", "1")[0] == before
+    assert "holds a saved model already" in fault("train", book, "--out", copy)
+    run("train", book, "--out", copy, "--overwrite", *SIZES)
+    assert not (copy / "checkpoint").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
+@pytest.mark.slow
+def test_a_terminal_sees_a_live_line_and_a_pipe_the_result_alone(book, tmp_path):
+    import pty
+
+    parent, child = pty.openpty()
+    sizes = [*SIZES[:-2], "--epochs", "40", "--patience", "40"]
+    command = [sys.executable, "-m", "wordlm.cli", "train", book, "--out", tmp_path / "m", "--json", *sizes]
+    running = subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.PIPE, stderr=child, cwd=ROOT, env=os.environ | {"TERM": "xterm"}
+    )
+    os.close(child)
+    screen = b""
+    while True:
+        try:
+            screen += os.read(parent, 4096)
+        except OSError:  # the other side is closed
+            break
+    assert running.wait() == 0
+    assert json.loads(running.stdout.read())["epochs"] > 1
+    running.stdout.close()
+    os.close(parent)
+    assert b"\x1b[2K" in screen
+    assert b"epoch 1: loss" in screen
