@@ -222,7 +222,7 @@ def _write_raw(
 def _cuts(raw: _Raw, fraction: float) -> list[tuple[int, int, int]]:
     """For each document, or for all together: (start, start of the held-out block, end)."""
     documents = [*raw.documents, raw.size]
-    if len(documents) > MAX_DOCUMENTS or raw.size / len(raw.documents) < LONG_DOCUMENT:
+    if len(raw.documents) > MAX_DOCUMENTS or raw.size / len(raw.documents) < LONG_DOCUMENT:
         documents = [0, raw.size]
     cuts = []
     for start, end in pairwise(documents):

@@ -81,13 +81,23 @@ class LazyAdam(keras.optimizers.Adam):
     """Adam that touches only the rows which a sampled softmax or an embedding looked up in this step.
 
     Dense gradients are treated as in `keras.optimizers.Adam`. For a row that a step leaves out, the moments
-    stand still instead of decaying, which costs nothing measurable and saves most of the work where the
-    vocabulary is large.
+    stand still instead of decaying, which saves most of the work where the vocabulary is large.
+
+    Args:
+        learning_rate: as in Adam.
+        clip_norm: largest norm of all gradients together. Keras' own `global_clipnorm` makes them dense.
     """
+
+    def __init__(self, learning_rate: float, clip_norm: float | None = None) -> None:
+        super().__init__(learning_rate)
+        self.clip_norm = clip_norm
 
     def apply(self, grads: list[Any], trainable_variables: list[Any] | None = None) -> None:
         # Rows that occur twice are added up first: clipping by norm and the squares in Adam want whole gradients.
-        super().apply([_merge_rows(grad) for grad in grads], trainable_variables)
+        grads = [_merge_rows(gradient) for gradient in grads]
+        if self.clip_norm:
+            grads, _ = tf.clip_by_global_norm(grads, self.clip_norm)
+        super().apply(grads, trainable_variables)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         if not isinstance(gradient, tf.IndexedSlices):
@@ -102,7 +112,7 @@ class LazyAdam(keras.optimizers.Adam):
         v = self.beta_2 * tf.gather(velocity, rows) + (1 - self.beta_2) * values * values
         momentum.scatter_update(tf.IndexedSlices(m, rows))
         velocity.scatter_update(tf.IndexedSlices(v, rows))
-        variable.value.scatter_sub(tf.IndexedSlices(rate * m / (tf.sqrt(v) + self.epsilon), rows))
+        variable.scatter_sub(tf.IndexedSlices(rate * m / (tf.sqrt(v) + self.epsilon), rows))
 
 
 def _merge_rows(gradient: Any) -> Any:

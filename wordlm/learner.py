@@ -123,10 +123,11 @@ class Learner(keras.Model):
 
 def make_optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
     """Adam with clipping by the norm of all gradients together; rows left out of a step cost nothing."""
-    kind = keras.optimizers.Adam
     if keras.backend.backend() == "tensorflow":
-        from wordlm.fast_tensorflow import LazyAdam as kind
-    return kind(learning_rate=config.learning_rate, global_clipnorm=config.clip_norm or None)
+        from wordlm.fast_tensorflow import LazyAdam
+
+        return LazyAdam(config.learning_rate, config.clip_norm)
+    return keras.optimizers.Adam(config.learning_rate, global_clipnorm=config.clip_norm or None)
 
 
 def _is_recurrent(layer: Any) -> bool:

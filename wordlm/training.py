@@ -260,7 +260,7 @@ class Training:
         negatives = np.zeros(1, "int32")
         if self.sampler:
             negatives = self.sampler.draw(np.random.default_rng((self.config.seed, position.epoch, position.step)))
-        # Not `fit`, which cannot begin within an epoch, and the end of which stalls for some seconds now and then.
+        # Not `fit`, which takes a tenth of a second to begin and to end, and its batches from another thread.
         loss = float(self.learner.train_on_batch((x, negatives), y, weight))
         position.step += 1
         position.steps_done += 1

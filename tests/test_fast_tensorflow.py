@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+
+keras = pytest.importorskip("keras")
+tf = pytest.importorskip("tensorflow")
+
+from wordlm.fast_tensorflow import LazyAdam, lstm  # noqa: E402
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize(("batch", "time", "width", "units"), [(3, 5, 4, 6), (1, 1, 2, 1), (2, 12, 7, 3)])
+def test_lstm_equals_the_layer(batch, time, width, units, compiled):
+    """Outputs, both states, and the gradients of all of them by every input and weight."""
+    rng = np.random.default_rng(0)
+    layer = keras.layers.LSTM(units, return_sequences=True, return_state=True, use_cudnn=False)
+    layer.build((batch, time, width))
+    for weight in layer.weights:
+        weight.assign(rng.normal(size=weight.shape))
+    shapes = (batch, time, width), (batch, units), (batch, units)
+    x, h, c = (tf.Variable(rng.normal(size=shape).astype("float32")) for shape in shapes)
+    weights = [weight.value for weight in layer.weights]
+    pull = [rng.normal(size=shape).astype("float32") for shape in ((batch, time, units), *shapes[1:])]
+
+    def differentiate(function):
+        with tf.GradientTape() as tape:
+            results = function()
+            loss = sum(tf.reduce_sum(result * weight) for result, weight in zip(results, pull, strict=True))
+        return [*results, *tape.gradient(loss, [x, h, c, *weights])]
+
+    ours = lambda: differentiate(lambda: lstm(x, h, c, *map(tf.convert_to_tensor, weights)))  # noqa: E731
+    reference = differentiate(lambda: layer(x, initial_state=[h, c]))
+    for one, other in zip((tf.function(ours) if compiled else ours)(), reference, strict=True):
+        assert one.shape == other.shape
+        assert one.numpy() == pytest.approx(other.numpy(), rel=1e-5, abs=1e-5)
+
+
+def train(kind, gradients, rows=6, **clip):
+    variables = [
+        keras.Variable(array.astype("float32")) for array in (np.arange(rows * 2).reshape(rows, 2) / 10, np.ones(3))
+    ]
+    optimizer = kind(learning_rate=0.1, **clip)
+    optimizer.build(variables)
+    for gradient in gradients:
+        optimizer.apply([gradient, tf.ones(3)], variables)
+    return [np.asarray(variable) for variable in variables]
+
+
+def sparse(indices, values, rows=6):
+    return tf.IndexedSlices(tf.constant(values, tf.float32), tf.constant(indices), tf.constant([rows, 2]))
+
+
+@pytest.mark.parametrize("clip", [None, 0.5])
+def test_lazy_adam_is_adam_where_every_row_is_touched(clip):
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(5, 6, 2)).astype("float32")
+    orders = [rng.permutation(6) for _ in values]
+    dense = train(keras.optimizers.Adam, [tf.constant(value) for value in values], global_clipnorm=clip)
+    lazy = train(LazyAdam, [sparse(o, value[o]) for o, value in zip(orders, values, strict=True)], clip_norm=clip)
+    also_dense = train(LazyAdam, [tf.constant(value) for value in values], clip_norm=clip)
+    for one, two, three in zip(dense, lazy, also_dense, strict=True):
+        assert two == pytest.approx(one, abs=1e-6)
+        assert three == pytest.approx(one, abs=1e-6)
+
+
+@pytest.mark.parametrize("clip", [None, 0.5])
+def test_rows_that_occur_twice_are_added_up(clip):
+    indices, values = [0, 3, 0, 5, 3, 0], np.arange(12).reshape(6, 2) - 4.0
+    whole = np.zeros((6, 2), "float32")
+    np.add.at(whole, indices, values)
+    dense = train(keras.optimizers.Adam, [tf.constant(whole)], global_clipnorm=clip)
+    lazy = train(LazyAdam, [sparse(indices, values)], clip_norm=clip)
+    for one, other in zip(dense, lazy, strict=True):
+        assert other == pytest.approx(one, abs=1e-6)
+
+
+@pytest.mark.parametrize("clip", [None, 1e9])
+def test_rows_that_are_left_out_stand_still(clip):
+    first = np.arange(12).reshape(6, 2) / 10
+    after = train(LazyAdam, [sparse([1], [[1.0, 1.0]]), sparse([4], [[1.0, -1.0]])], clip_norm=clip)[0]
+    assert np.array_equal(after[[0, 2, 3, 5]], first[[0, 2, 3, 5]].astype("float32"))
+    assert after[1] == pytest.approx(first[1] - 0.1, abs=1e-5)  # Adam's first step is the learning rate
+    # A second step with moments that begin there: m = 0.1 g, v = 0.001 g², corrected for two steps.
+    expected = 0.1 * np.sqrt(1 - 0.999**2) / (1 - 0.9**2) * 0.1 / np.sqrt(0.001)
+    assert after[4] == pytest.approx(first[4] - [expected, -expected], abs=1e-5)
