@@ -28,7 +28,7 @@ from wordlm.model import build_model, get_weights, load_keras
 from wordlm.preparation import Paths, check_vectors, find_texts, find_vectors, read_corpus
 from wordlm.progress import listening
 from wordlm.tokenizer import Tokenizer
-from wordlm.vocab import EOS
+from wordlm.vocab import EOS, SPECIALS
 
 if TYPE_CHECKING:
     import keras
@@ -139,7 +139,7 @@ def _run(
     started: float,
     resumed: bool = False,
 ) -> LanguageModel:
-    listener.message("building the network")
+    listener.message("starting Keras and building the network")
     load_keras()
     import keras
 
@@ -163,6 +163,10 @@ def _run(
         if resumed:
             training.resume()
         outcome = training.run()
+        if outcome.history and not outcome.interrupted:
+            best = min(outcome.history, key=lambda epoch: epoch["valid_perplexity"])
+            if best is not outcome.history[-1]:
+                listener.message(f"the weights of epoch {best['epoch']} are kept, the best on the validation text")
         metadata = notes | _figures(network, corpus, outcome)
         save_bundle(
             out,
@@ -236,9 +240,13 @@ def _provenance(vectors: Vectors) -> dict[str, Any]:
 
 
 def _opening(corpus: Corpus) -> list[str]:
-    """The first three words of the validation text: the fixed prompt of the samples."""
-    ids = [int(id) for id in corpus.valid[:200]]
-    while ids and ids[0] == EOS:
-        ids.pop(0)
-    until = ids.index(EOS) if EOS in ids else len(ids)
-    return corpus.vocabulary.decode(ids[: min(3, until)])
+    """The first three words of the validation text, and the marks before them: the fixed prompt of the samples."""
+    opening: list[str] = []
+    for token in corpus.vocabulary.decode(corpus.valid[:200].tolist()):
+        if token != SPECIALS[EOS]:
+            opening.append(token)
+        elif opening:
+            break
+        if sum(word[0].isalnum() for word in opening) == 3:
+            break
+    return opening

@@ -39,7 +39,8 @@ class Display:
     def __init__(self, quiet: bool = False) -> None:
         from rich.console import Console
 
-        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.console = Console(stderr=True, highlight=False)
+        self.console.soft_wrap = not self.console.is_terminal  # a file wants whole lines
         self.quiet = quiet
         self.live: Any = None
         self.task: Any = None
