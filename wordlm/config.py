@@ -115,7 +115,7 @@ class ModelConfig(_Checked):
     bidirectional: bool = option(False, "read the known words both ways (needs a context window)")
     context: int = option(0, "window of N known words for each predicted word; 0: streams, state carried", low=0)
     dense: int = option(200, "units of the dense ReLU layer before the output; 0 leaves it out", low=0)
-    dropout: float = option(0.2, "share of units dropped before the output", low=0, high=0.95)
+    dropout: float = option(0.4, "share of units dropped before the output", low=0, high=0.95)
     input_dropout: float = option(0.0, "share of units dropped at the input of each recurrent layer", low=0, high=0.95)
     recurrent_dropout: float = option(0.0, "share of the recurrent state dropped (slow)", low=0, high=0.95)
 
@@ -131,11 +131,11 @@ class ModelConfig(_Checked):
 class TrainConfig(_Checked):
     """How the network learns."""
 
-    epochs: int | None = option(None, "passes over the text, at most (default: 10, or what the minutes allow)", low=1)
+    epochs: int | None = option(None, "passes over the text, at most (default: 6, or what the minutes allow)", low=1)
     minutes: float | None = option(None, "wall-time budget; the learning-rate schedule ends when it does", low=0.01)
     batch_size: int = option(32, "streams (or windows) in a batch", low=1)
     sequence_length: int = option(35, "steps of truncated back-propagation through time", low=1)
-    learning_rate: float = option(0.004, "peak learning rate of Adam", low=1e-9, high=10)
+    learning_rate: float = option(0.005, "peak learning rate of Adam", low=1e-9, high=10)
     clip_norm: float = option(1.0, "largest norm of the gradient; 0 leaves it as it is", low=0)
     samples: int = option(2048, "words in the sampled softmax; 0: the full softmax always", low=0)
     unigram_bias: bool = option(True, "start the output bias at the log frequency of each word")
@@ -165,8 +165,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "samples": 0, "unigram_bias": False, "missing": "zero",
     },
     "small": {},
-    "medium": {"units": 512, "dense": 256, "dropout": 0.3},
-    "large": {"units": 1024, "dense": 400, "dropout": 0.4},
+    "medium": {"units": 512, "dense": 300, "dropout": 0.5, "learning_rate": 0.004},
+    "large": {"units": 1024, "dense": 400, "dropout": 0.5, "learning_rate": 0.003},
 }  # fmt: skip
 
 

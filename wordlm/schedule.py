@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from wordlm.config import TrainConfig
 
-DEFAULT_EPOCHS = 10
+DEFAULT_EPOCHS = 6
 WARM_UP = 0.02
 
 
