@@ -100,24 +100,6 @@ def test_verbs_with_results_have_json(path):
     assert "--json" in [option.opts[0] for option in options(command)]
 
 
-def test_an_option_that_is_left_out_leaves_the_preset_alone():
-    """A flag that is not given must not come as False and switch off what a preset has on."""
-    for name in ("train", "generate"):
-        command = main.commands[name]
-        ctx = command.make_context(name, ["model"])
-        given = {key for key, value in ctx.params.items() if value not in (None, (), False)}
-        assert given <= {"texts", "model", "n", "prompt"}
-    ctx = main.commands["train"].make_context("train", ["model"])
-    for flag in ("bidirectional", "unigram_bias", "lowercase", "keep_boilerplate", "trust_pickle"):
-        assert ctx.params[flag] is None
-    assert main.commands["generate"].make_context("generate", ["model"]).params["no_unk"] is None
-
-
-@pytest.mark.parametrize(("flag", "value"), [("--unk", False), ("--no-unk", True)])
-def test_a_switch_goes_both_ways(flag, value):
-    assert main.commands["generate"].make_context("generate", ["model", flag]).params["no_unk"] is value
-
-
 def test_help_loads_neither_keras_nor_numpy():
     script = (
         "import sys\nfrom wordlm.cli import main\n"

@@ -4,87 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from wordlm import __version__
-from wordlm.config import PRESETS, DataConfig, ModelConfig, SamplingConfig, TextConfig, TrainConfig
-from wordlm.errors import OptionError, WordlmError
+from wordlm.cli_options import Group, given, json_option, options_of, set_kind, text_options
+from wordlm.config import PRESETS, DataConfig, ModelConfig, SamplingConfig, TrainConfig
+from wordlm.errors import OptionError
 
 if TYPE_CHECKING:
     from wordlm.language_model import LanguageModel
 
 
-class _Command(click.Command):
-    """Shows what the user can mend as one line, with the exit status 1."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except WordlmError as error:
-            raise click.ClickException(self._in_options(" ".join(str(error).split()))) from error
-        except BrokenPipeError:
-            raise  # click ends quietly
-        except OSError as error:
-            where = f"{error.filename}: " if error.filename else ""
-            raise click.ClickException(f"{where}{error.strerror or error}") from error
-
-    def _in_options(self, text: str) -> str:
-        """The library's `top_p` is --top-p here."""
-        options = {param.name: param.opts[0] for param in self.params if isinstance(param, click.Option)}
-        return re.sub(r"`(\w+)`", lambda found: options.get(found[1], found[0]), text)
-
-
-class _Group(click.Group):
-    command_class = _Command
-    group_class = type
-
-
-def options_of(config: type, *, only: Iterable[str] = (), but: Iterable[str] = ()) -> Callable[[Any], Any]:
-    """A decorator: one option for each field of a config; left out, an option is None and the preset decides."""
-
-    def decorate(command: Any) -> Any:
-        for f in reversed(dataclasses.fields(config)):
-            if (only and f.name not in only) or f.name in but:
-                continue
-            name, kind = "--" + f.name.replace("_", "-"), str(f.type).removesuffix(" | None")
-            default = (name if f.default else None) if kind == "bool" else f.default
-            shown = "" if default is None else f" [default: {default}]"
-            settings: dict[str, Any] = {"default": None, "help": f.metadata["help"] + shown}
-            if kind == "bool":
-                negative = f"--{name[5:]}" if name.startswith("--no-") else f"--no-{name[2:]}"
-                # What is on by default needs a way to turn it off; the rest is a plain flag.
-                declaration = f"{name}/{negative}" if f.default else name
-                decorate_one = click.option(declaration, f.name, is_flag=True, **settings)
-            elif f.metadata["choices"]:
-                decorate_one = click.option(name, f.name, type=click.Choice(f.metadata["choices"]), **settings)
-            else:
-                kinds = {"int": int, "float": float, "str": str}
-                decorate_one = click.option(name, f.name, type=kinds[kind], **settings)
-            command = decorate_one(command)
-        return command
-
-    return decorate
-
-
-def text_options(command: Any) -> Any:
-    """The options of every verb that reads a text."""
-    command = options_of(TextConfig, but=["kind"])(command)
-    command = click.option(
-        "--pretokenized", is_flag=True, help="each line holds tokens apart by white space (WikiText, PTB)"
-    )(command)
-    return click.option("--lines", is_flag=True, help="each line is one example: headlines, verses, tweets")(command)
-
-
-json_option = click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout")
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="wordlm")
 def main() -> None:
     """Turn a text file into a word-level language model; train it, question it, ship it.
@@ -140,7 +76,7 @@ def train(
     """
     from wordlm.progress import Display
 
-    _set_kind(options)
+    set_kind(options)
     display = Display(quiet)
     try:
         if resume_path:
@@ -170,7 +106,7 @@ def train(
                 test=test or None,
                 overwrite=overwrite,
                 listener=display,
-                **_given(options),
+                **given(options),
             )
     finally:
         display.close()
@@ -211,7 +147,7 @@ def generate(model: str, prompt: str, n: int, as_json: bool, **options: Any) -> 
     from wordlm.language_model import load
 
     lm = load(model)
-    options = _given(options)
+    options = given(options)
     SamplingConfig(**options)  # before anything is said about the prompt
     unknown = lm.read_prompt(prompt).unknown
     if unknown:
@@ -271,8 +207,8 @@ def coverage(texts: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """
     from wordlm.preparation import cover
 
-    _set_kind(options)
-    found = cover(texts, **_given(options))
+    set_kind(options)
+    found = cover(texts, **given(options))
     if as_json:
         click.echo(json.dumps({"vectors": found.name} | dataclasses.asdict(found.coverage), ensure_ascii=False))
         return
@@ -295,7 +231,7 @@ def nearest(word: str, k: int, as_json: bool, **options: Any) -> None:
     """
     from wordlm.vectors import nearest as find
 
-    config = _data(options)
+    config = DataConfig(**given(options))
     found = find(config.vectors, word, k, trust_pickle=config.trust_pickle)
     if as_json:
         click.echo(json.dumps([{"word": w, "cosine": c} for w, c in found], ensure_ascii=False))
@@ -318,7 +254,7 @@ def convert(source: str, out: str, overwrite: bool, as_json: bool, **options: An
     """
     from wordlm.vectors import convert as write
 
-    warnings = write(source, out, trust_pickle=_data(options).trust_pickle, overwrite=overwrite)
+    warnings = write(source, out, trust_pickle=DataConfig(**given(options)).trust_pickle, overwrite=overwrite)
     click.echo(json.dumps({"vectors": out, "warnings": warnings}, ensure_ascii=False) if as_json else out)
     _warn([] if as_json else warnings)
 
@@ -341,26 +277,9 @@ def train_vectors(texts: tuple[str, ...], out: str, overwrite: bool, as_json: bo
     """
     from wordlm.preparation import make_vectors
 
-    _set_kind(options)
-    count = make_vectors(texts, out, overwrite=overwrite, **_given(options))
+    set_kind(options)
+    count = make_vectors(texts, out, overwrite=overwrite, **given(options))
     click.echo(json.dumps({"vectors": out, "words": count}) if as_json else f"{out}: {count:,} words")
-
-
-def _set_kind(options: dict[str, Any]) -> None:
-    """`--lines` and `--pretokenized` as the field `kind`."""
-    lines, pretokenized = options.pop("lines"), options.pop("pretokenized")
-    if lines and pretokenized:
-        raise OptionError("--lines and --pretokenized are two kinds of text: give one of them")
-    options["kind"] = "lines" if lines else "pretokenized" if pretokenized else None
-
-
-def _given(options: dict[str, Any]) -> dict[str, Any]:
-    """The options that the user gave; the others are left to the configs."""
-    return {name: value for name, value in options.items() if value is not None}
-
-
-def _data(options: dict[str, Any]) -> DataConfig:
-    return DataConfig(**_given(options))
 
 
 def _warn(warnings: Iterable[str]) -> None:

@@ -1,0 +1,92 @@
+"""Options of the command line out of the configs, and errors of the library in the command line's words."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import click
+
+from wordlm.config import TextConfig
+from wordlm.errors import OptionError, WordlmError
+
+
+class Command(click.Command):
+    """Shows what the user can mend as one line, with the exit status 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except WordlmError as error:
+            raise click.ClickException(self._in_options(" ".join(str(error).split()))) from error
+        except BrokenPipeError:
+            raise  # click ends quietly
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            raise click.ClickException(f"{where}{error.strerror or error}") from error
+
+    def _in_options(self, text: str) -> str:
+        """The library's `top_p` is --top-p here."""
+        options = {param.name: param.opts[0] for param in self.params if isinstance(param, click.Option)}
+        return re.sub(r"`(\w+)`", lambda found: options.get(found[1], found[0]), text)
+
+
+class Group(click.Group):
+    """A group of such commands."""
+
+    command_class = Command
+    group_class = type
+
+
+def options_of(config: type, *, only: Iterable[str] = (), but: Iterable[str] = ()) -> Callable[[Any], Any]:
+    """A decorator: one option for each field of a config; left out, an option is None and the preset decides."""
+
+    def decorate(command: Any) -> Any:
+        for f in reversed(dataclasses.fields(config)):
+            if (only and f.name not in only) or f.name in but:
+                continue
+            name, kind = "--" + f.name.replace("_", "-"), str(f.type).removesuffix(" | None")
+            default = (name if f.default else None) if kind == "bool" else f.default
+            shown = "" if default is None else f" [default: {default}]"
+            settings: dict[str, Any] = {"default": None, "help": f.metadata["help"] + shown}
+            if kind == "bool":
+                negative = f"--{name[5:]}" if name.startswith("--no-") else f"--no-{name[2:]}"
+                # What is on by default needs a way to turn it off; the rest is a plain flag.
+                declaration = f"{name}/{negative}" if f.default else name
+                decorate_one = click.option(declaration, f.name, is_flag=True, **settings)
+            elif f.metadata["choices"]:
+                decorate_one = click.option(name, f.name, type=click.Choice(f.metadata["choices"]), **settings)
+            else:
+                kinds = {"int": int, "float": float, "str": str}
+                decorate_one = click.option(name, f.name, type=kinds[kind], **settings)
+            command = decorate_one(command)
+        return command
+
+    return decorate
+
+
+def text_options(command: Any) -> Any:
+    """The options of every verb that reads a text."""
+    command = options_of(TextConfig, but=["kind"])(command)
+    command = click.option(
+        "--pretokenized", is_flag=True, help="each line holds tokens apart by white space (WikiText, PTB)"
+    )(command)
+    return click.option("--lines", is_flag=True, help="each line is one example: headlines, verses, tweets")(command)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout")
+
+
+def set_kind(options: dict[str, Any]) -> None:
+    """`--lines` and `--pretokenized` as the field `kind`."""
+    lines, pretokenized = options.pop("lines"), options.pop("pretokenized")
+    if lines and pretokenized:
+        raise OptionError("--lines and --pretokenized are two kinds of text: give one of them")
+    options["kind"] = "lines" if lines else "pretokenized" if pretokenized else None
+
+
+def given(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that the user gave; the others are left to the configs."""
+    return {name: value for name, value in options.items() if value is not None}
