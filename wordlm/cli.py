@@ -293,7 +293,7 @@ def _number(value: float | None) -> str:
 
 def _epochs(lm: LanguageModel) -> str:
     count = lm.metadata["epochs"]
-    state = " (training is not finished)" if lm.metadata.get("interrupted") else ""
+    state = " (training is not finished: --resume goes on)" if lm.metadata.get("interrupted") else ""
     return f"{count} epoch{'' if count == 1 else 's'}{state}"
 
 
