@@ -27,7 +27,7 @@ def test_lstm_equals_the_layer(batch, time, width, units, compiled):
             loss = sum(tf.reduce_sum(result * weight) for result, weight in zip(results, pull, strict=True))
         return [*results, *tape.gradient(loss, [x, h, c, *weights])]
 
-    ours = lambda: differentiate(lambda: lstm(x, h, c, *map(tf.convert_to_tensor, weights)))  # noqa: E731
+    ours = lambda: differentiate(lambda: lstm(x, h, c, *weights))  # noqa: E731
     reference = differentiate(lambda: layer(x, initial_state=[h, c]))
     for one, other in zip((tf.function(ours) if compiled else ours)(), reference, strict=True):
         assert one.shape == other.shape

@@ -46,8 +46,12 @@ class Silent:
 
 def toy_corpus(folder, repeats: int = 6, valid=SENTENCES[:5], test=None) -> Corpus:
     config = TextConfig(kind="lines")
-    parts = [[Paragraph(0, line) for line in lines] for lines in (SENTENCES * repeats, valid, test or [])]
-    return prepare_corpus(folder, parts[0], Tokenizer(config), valid=parts[1], test=parts[2] if test else None)
+
+    def paragraphs(lines):
+        return None if lines is None else [Paragraph(0, line) for line in lines]
+
+    train, valid, test = map(paragraphs, (SENTENCES * repeats, valid, test))
+    return prepare_corpus(folder, train, Tokenizer(config), valid=valid, test=test)
 
 
 def toy_training(corpus: Corpus, folder: Path, *, model=None, matrix=None, listener=None, **train):

@@ -11,10 +11,7 @@ import keras
 import tensorflow as tf
 
 
-@tf.custom_gradient
-def lstm(
-    x: tf.Tensor, h: tf.Tensor, c: tf.Tensor, kernel: tf.Tensor, recurrent_kernel: tf.Tensor, bias: tf.Tensor
-) -> Any:
+def lstm(x: Any, h: Any, c: Any, kernel: Any, recurrent_kernel: Any, bias: Any) -> tuple[tf.Tensor, ...]:
     """`keras.layers.LSTM` with its state given and taken back; on a CPU faster than the layer.
 
     The products that do not depend on the state are one large product before the loop, and the gradients of
@@ -31,6 +28,52 @@ def lstm(
     Returns:
         Outputs (B, T, U), the last hidden and the last cell state (B, U).
     """
+    # A custom gradient wants tensors: it would take variables for hidden inputs.
+    return _lstm(*map(tf.convert_to_tensor, (x, h, c, kernel, recurrent_kernel, bias)))
+
+
+class LazyAdam(keras.optimizers.Adam):
+    """Adam that touches only the rows which a sampled softmax or an embedding looked up in this step.
+
+    Dense gradients are treated as in `keras.optimizers.Adam`. For a row that a step leaves out, the moments
+    stand still instead of decaying, which saves most of the work where the vocabulary is large.
+
+    Args:
+        learning_rate: as in Adam.
+        clip_norm: largest norm of all gradients together. Keras' own `global_clipnorm` makes them dense.
+    """
+
+    def __init__(self, learning_rate: float, clip_norm: float | None = None) -> None:
+        super().__init__(learning_rate)
+        self.clip_norm = clip_norm
+
+    def apply(self, grads: list[Any], trainable_variables: list[Any] | None = None) -> None:
+        # Rows that occur twice are added up first: clipping by norm and the squares in Adam want whole gradients.
+        grads = [_merge_rows(gradient) for gradient in grads]
+        if self.clip_norm:
+            grads, _ = tf.clip_by_global_norm(grads, self.clip_norm)
+        super().apply(grads, trainable_variables)
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        if not isinstance(gradient, tf.IndexedSlices):
+            super().update_step(gradient, variable, learning_rate)
+            return
+        rows, values = gradient.indices, gradient.values
+        steps = tf.cast(self.iterations + 1, values.dtype)
+        rate = tf.cast(learning_rate, values.dtype) * tf.sqrt(1 - self.beta_2**steps) / (1 - self.beta_1**steps)
+        index = self._get_variable_index(variable)
+        momentum, velocity = self._momentums[index].value, self._velocities[index].value
+        m = self.beta_1 * tf.gather(momentum, rows) + (1 - self.beta_1) * values
+        v = self.beta_2 * tf.gather(velocity, rows) + (1 - self.beta_2) * values * values
+        momentum.scatter_update(tf.IndexedSlices(m, rows))
+        velocity.scatter_update(tf.IndexedSlices(v, rows))
+        variable.scatter_sub(tf.IndexedSlices(rate * m / (tf.sqrt(v) + self.epsilon), rows))
+
+
+@tf.custom_gradient
+def _lstm(
+    x: tf.Tensor, h: tf.Tensor, c: tf.Tensor, kernel: tf.Tensor, recurrent_kernel: tf.Tensor, bias: tf.Tensor
+) -> Any:
     steps, width, units = x.shape[1], x.shape[2], recurrent_kernel.shape[0]
     flat = tf.reshape(tf.transpose(x, (1, 0, 2)), (-1, width))  # (T·B, D): time first, each step contiguous
     projected = tf.unstack(tf.reshape(flat @ kernel + bias, (steps, -1, 4 * units)))
@@ -75,44 +118,6 @@ def lstm(
         )
 
     return (tf.stack(hidden[1:], axis=1), hidden[-1], cells[-1]), gradient
-
-
-class LazyAdam(keras.optimizers.Adam):
-    """Adam that touches only the rows which a sampled softmax or an embedding looked up in this step.
-
-    Dense gradients are treated as in `keras.optimizers.Adam`. For a row that a step leaves out, the moments
-    stand still instead of decaying, which saves most of the work where the vocabulary is large.
-
-    Args:
-        learning_rate: as in Adam.
-        clip_norm: largest norm of all gradients together. Keras' own `global_clipnorm` makes them dense.
-    """
-
-    def __init__(self, learning_rate: float, clip_norm: float | None = None) -> None:
-        super().__init__(learning_rate)
-        self.clip_norm = clip_norm
-
-    def apply(self, grads: list[Any], trainable_variables: list[Any] | None = None) -> None:
-        # Rows that occur twice are added up first: clipping by norm and the squares in Adam want whole gradients.
-        grads = [_merge_rows(gradient) for gradient in grads]
-        if self.clip_norm:
-            grads, _ = tf.clip_by_global_norm(grads, self.clip_norm)
-        super().apply(grads, trainable_variables)
-
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        if not isinstance(gradient, tf.IndexedSlices):
-            super().update_step(gradient, variable, learning_rate)
-            return
-        rows, values = gradient.indices, gradient.values
-        steps = tf.cast(self.iterations + 1, values.dtype)
-        rate = tf.cast(learning_rate, values.dtype) * tf.sqrt(1 - self.beta_2**steps) / (1 - self.beta_1**steps)
-        index = self._get_variable_index(variable)
-        momentum, velocity = self._momentums[index].value, self._velocities[index].value
-        m = self.beta_1 * tf.gather(momentum, rows) + (1 - self.beta_1) * values
-        v = self.beta_2 * tf.gather(velocity, rows) + (1 - self.beta_2) * values * values
-        momentum.scatter_update(tf.IndexedSlices(m, rows))
-        velocity.scatter_update(tf.IndexedSlices(v, rows))
-        variable.scatter_sub(tf.IndexedSlices(rate * m / (tf.sqrt(v) + self.epsilon), rows))
 
 
 def _merge_rows(gradient: Any) -> Any:

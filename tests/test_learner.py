@@ -1,0 +1,183 @@
+import numpy as np
+import pytest
+
+keras = pytest.importorskip("keras")
+
+from wordlm.batches import StreamBatches, WindowBatches  # noqa: E402
+from wordlm.config import PRESETS, ModelConfig, TrainConfig  # noqa: E402
+from wordlm.learner import Learner, make_optimizer  # noqa: E402
+from wordlm.model import build_model, get_weights  # noqa: E402
+from wordlm.softmax import NegativeSampler  # noqa: E402
+
+V, D, B, T = 30, 5, 3, 4
+NO_NEGATIVES = np.zeros(1, "int32")
+
+
+def matrix(zero_rows=(0,)):
+    vectors = np.random.default_rng(0).normal(size=(V, D)).astype("float32")
+    vectors[list(zero_rows)] = 0
+    return vectors
+
+
+def make(vectors=None, batch_size=B, sampler=None, **options):
+    config = ModelConfig(**({"vocab_size": V, "embedding_dim": D, "units": 6, "dense": 7, "dropout": 0.0} | options))
+    keras.utils.set_random_seed(0)
+    network = build_model(config, matrix() if vectors is None else vectors)
+    return network, Learner(network, config, batch_size, sampler)
+
+
+def text(n=70):
+    return np.random.default_rng(1).integers(2, V, n)
+
+
+def compiled(learner, **options):
+    config = TrainConfig(learning_rate=0.01, **options)
+    learner.compile(optimizer=make_optimizer(config), jit_compile=False)
+    learner.optimizer.build(learner.trainable_variables)
+    return learner
+
+
+STREAMS = [
+    {},
+    {"layers": 2},
+    {"cell": "gru", "layers": 2},
+    {"cell": "rnn"},
+    {"dense": 0},
+    {"masking": True},
+    {"masking": True, "layers": 2, "cell": "gru"},
+]
+
+
+@pytest.mark.parametrize("options", STREAMS)
+def test_carried_state_equals_one_long_run(options):
+    """Batch after batch gives what the Sequential gives in one go, words without a vector skipped with masking."""
+    vectors = matrix(zero_rows=(0, 4, 5, 6) if "masking" in options else (0,))
+    network, learner = make(vectors, **options)
+    token_ids = np.random.default_rng(2).integers(1, V, (B, 5 * T)).astype("int32")
+    top = keras.Model(network.inputs[0], network.layers[-2].output)  # below the softmax
+    expected = np.asarray(top(token_ids))
+    for _ in range(2):
+        parts = [np.asarray(learner((token_ids[:, i : i + T], NO_NEGATIVES))) for i in range(0, 5 * T, T)]
+        assert np.concatenate(parts, axis=1) == pytest.approx(expected, abs=1e-5)
+        learner.reset()
+
+
+def test_without_a_reset_the_state_goes_on():
+    _, learner = make()
+    token_ids = np.ones((B, T), "int32")
+    first, second = (np.asarray(learner((token_ids, NO_NEGATIVES))) for _ in range(2))
+    assert not np.allclose(first, second, atol=1e-3)
+
+
+def seed_options():
+    names = ("masking", "cell", "units", "layers", "context", "dense", "dropout", "input_dropout", "recurrent_dropout")
+    return {name: PRESETS["seed"][name] for name in names}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        seed_options(),
+        {"context": 6, "bidirectional": True, "layers": 2},
+        {"context": 6, "cell": "gru"},
+        {"context": 1, "cell": "rnn", "dense": 0},
+    ],
+)
+def test_the_loss_on_windows_is_that_of_keras(options):
+    """Of the recipe too: integer targets give the number that one-hot rows would give."""
+    network, learner = make(matrix(zero_rows=(0, 4, 5)), batch_size=70, **options)
+    compiled(learner)
+    x, y, weight = WindowBatches(text(), 70, options["context"]).batch(0, 0)
+    ours = learner.test_on_batch((x, NO_NEGATIVES), y, weight)
+    probabilities = network(x)
+    reference = keras.losses.SparseCategoricalCrossentropy()(y, probabilities)
+    assert float(ours) == pytest.approx(float(reference), abs=1e-5)
+    one_hot = keras.losses.CategoricalCrossentropy()(keras.utils.to_categorical(y, V), probabilities)
+    assert float(ours) == pytest.approx(float(one_hot), abs=1e-5)
+
+
+def test_the_loss_on_streams_is_that_of_keras_and_leaves_out_what_pads():
+    network, learner = make(batch_size=4)
+    compiled(learner)
+    batches = StreamBatches(text(70), 4, 20)
+    x, y, weight = batches.batch(0, 0)
+    assert weight.min() == 0
+    ours = learner.test_on_batch((x, NO_NEGATIVES), y, weight)
+    losses = np.asarray(keras.losses.sparse_categorical_crossentropy(y, network(x)))
+    assert float(ours) == pytest.approx((losses * weight).sum() / weight.sum(), abs=1e-5)
+    total, correct, words = np.asarray(learner.sums)
+    assert total / words == pytest.approx(float(ours), abs=1e-5)
+    assert words == weight.sum()
+    assert correct == ((np.asarray(network(x)).argmax(-1) == y) * weight).sum()
+
+
+TRAINED = [
+    {},
+    {"cell": "gru", "layers": 2, "input_dropout": 0.3},
+    {"cell": "rnn", "recurrent_dropout": 0.3},
+    {"layers": 2, "input_dropout": 0.3, "dropout": 0.3},
+    {"recurrent_dropout": 0.3},
+    {"masking": True, "input_dropout": 0.2},
+    {"context": 5, "bidirectional": True, "cell": "gru"},
+    {"context": 5, "trainable_embedding": True},
+    {"trainable_embedding": True},
+]
+
+
+@pytest.mark.parametrize("samples", [0, 8])
+@pytest.mark.parametrize("options", TRAINED)
+def test_every_kind_learns(options, samples):
+    counts = np.bincount(text(), minlength=V)
+    network, learner = make(**options, sampler=NegativeSampler(counts, samples) if samples else None)
+    compiled(learner)
+    before = get_weights(network)
+    context = options.get("context")
+    batches = WindowBatches(text(), 10, context) if context else StreamBatches(text(), B, T)
+    rng, losses = np.random.default_rng(0), []
+    for epoch in range(12):
+        learner.reset()
+        for step in range(batches.steps):
+            x, y, weight = batches.batch(epoch, step)
+            negatives = learner.sampler.draw(rng) if samples else NO_NEGATIVES
+            losses.append(float(learner.train_on_batch((x, negatives), y, weight)))
+    steps = batches.steps
+    assert np.mean(losses[-steps:]) < np.mean(losses[:steps]) - 0.1
+    learner.publish(network)
+    after = get_weights(network)
+    changed = {name for name in before if not np.array_equal(before[name], after[name])}
+    frozen = set() if options.get("trainable_embedding") else {"embedding"}
+    assert changed == set(before) - frozen
+
+
+def test_words_that_are_not_looked_up_keep_their_output():
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("rows are sparse on TensorFlow alone")
+    _, learner = make(sampler=NegativeSampler(np.ones(V), 3))
+    compiled(learner)
+    before = np.asarray(learner.rows).copy()
+    x, y, weight = StreamBatches(np.array([7, 8] * 12), B, T).batch(0, 0)
+    learner.train_on_batch((x, np.array([9, 10, 11], "int32")), y, weight)
+    changed = np.flatnonzero((np.asarray(learner.rows) != before).any(axis=1))
+    assert changed.tolist() == [7, 8, 9, 10, 11]
+
+
+def test_publish_and_twin():
+    network, learner = make()
+    twin = Learner(network, learner.config, 1, twin=learner)
+    learner.bias.assign(np.arange(V))
+    assert np.asarray(twin.bias)[5] == 5
+    assert np.asarray(network.get_layer("output").bias)[5] == 0
+    learner.publish(network)
+    weights = get_weights(network)
+    assert weights["output/bias"].tolist() == list(range(V))
+    assert np.array_equal(weights["output/kernel"], np.asarray(learner.rows).T)
+
+
+def test_the_sequential_is_left_as_it_was():
+    """Sharing its layers changes nothing for whoever uses it afterwards."""
+    network, learner = make(layers=2, cell="gru")
+    x = np.ones((B, T), "int32")
+    before = np.asarray(network(x))
+    learner((x, NO_NEGATIVES))
+    assert np.array_equal(np.asarray(network(x)), before)
+    assert not network.get_layer("recurrent_1").return_state
