@@ -43,7 +43,8 @@ WIKITEXT = [
 def run(name: str, arguments: list[str]) -> None:
     """One training and one sentence; prints a row of the table, or the error that the user sees."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "wordlm.cli", "train", *arguments, "--out", f"{folder}/model", "--json", "--quiet"]
+        wordlm = [sys.executable, "-m", "wordlm.cli"]
+        command = [*wordlm, "train", *arguments, "--out", f"{folder}/model", "--json", "--quiet"]
         began = time.perf_counter()
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         out, error = process.stdout.read(), process.stderr.read()
@@ -54,8 +55,8 @@ def run(name: str, arguments: list[str]) -> None:
             return
         figures = json.loads(out)
         options = ["--max-words", "25", "--sentences", "1", "--seed", "1"]
-        generate = [sys.executable, "-m", "wordlm.cli", "generate", f"{folder}/model", *options]
-        text = subprocess.run(generate, capture_output=True, text=True)
+        command = [*wordlm, "generate", f"{folder}/model", *options]
+        text = subprocess.run(command, capture_output=True, text=True)
         test = figures["test_perplexity"]
         print(
             f"| {name} | {figures['train_tokens']:,} | {figures['vocab_size']:,} | {figures['epochs']} "

@@ -23,6 +23,7 @@ import pytest
 import wordlm.bundle
 import wordlm.weights
 from wordlm.bundle import FORMAT_VERSION, check_target, checkpoint_folder, load_bundle, save_bundle
+from wordlm.checkpoint import write_checkpoint
 from wordlm.config import ModelConfig, TextConfig
 from wordlm.engine import Engine, weight_shapes
 from wordlm.errors import BundleError
@@ -246,7 +247,9 @@ def test_overwrite(tmp_path):
 def test_checkpoint_gives_way(tmp_path):
     path = tmp_path / "model"
     checkpoint_folder(path).mkdir(parents=True)
-    (checkpoint_folder(path) / "weights").write_text("...")
+    with pytest.raises(BundleError, match=r"has not finished, and left nothing to go on with: train again"):
+        load_bundle(path)
+    write_checkpoint(checkpoint_folder(path), {}, {})
     with pytest.raises(BundleError, match=r"has not finished: go on with `wordlm train --resume .*model`"):
         load_bundle(path)
     check_target(path)

@@ -26,6 +26,7 @@ LEVELS = [
     "training generation",
     "language_model progress preparation",
     "pipeline",
+    "cli_options",
     "cli",
 ]
 ORDER = " ".join(LEVELS).split()
@@ -35,7 +36,7 @@ DOORS = {
     "gensim": {"vectors"},
     "pyarrow": {"vector_folders"},
     "h5py": {"weights"},
-    "click": {"cli"},
+    "click": {"cli", "cli_options"},
     "rich": {"progress"},
     # The others only ask which devices there are.
     "tensorflow": {"fast_tensorflow", "learner", "model"},

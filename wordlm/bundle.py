@@ -27,6 +27,7 @@ import numpy as np
 
 import wordlm
 from wordlm.atomic import atomic_folder
+from wordlm.checkpoint import has_checkpoint
 from wordlm.config import ModelConfig, TextConfig
 from wordlm.engine import weight_shapes
 from wordlm.errors import BundleError, OptionError
@@ -259,7 +260,9 @@ def _check_folder(folder: Path) -> list[str]:
     missing = [name for name in FILES if name not in entries]
     if missing == list(FILES) and CHECKPOINT in entries:
         what = f"{folder} holds a training that has not finished"
-        raise BundleError(f"{what}: go on with `wordlm train --resume {folder}`")
+        if has_checkpoint(folder / CHECKPOINT):
+            raise BundleError(f"{what}: go on with `wordlm train --resume {folder}`")
+        raise BundleError(f"{what}, and left nothing to go on with: train again with `--out {folder}`")
     if {CONFIG, MODEL} <= set(missing):
         what = f"{folder} is not a saved model: it has no {', '.join(missing)}"
         raise BundleError(f"{what}; give the folder that `wordlm train --out` has made")

@@ -105,7 +105,7 @@ def prepare_corpus(
         if paragraphs is not None
     }
     whole = raw["train"]
-    if whole.size < MIN_TOKENS:
+    if whole.size < MIN_TOKENS and (valid is not None or valid_fraction):
         raise TextError(
             f"the text is too small to train on: it has {whole.size} tokens, and at least {MIN_TOKENS} are needed "
             "(some thousands for sentences worth reading): add text"

@@ -59,6 +59,7 @@ def read_corpus(
     Raises:
         TextError: texts that cannot be read, or are too small.
     """
+
     def progress(part: str, tokens: int) -> None:
         listener.reading(part, tokens, sources[part].position / max(1, sources[part].size))
 
