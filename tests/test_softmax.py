@@ -103,8 +103,7 @@ def test_the_sampled_normalizer_is_unbiased():
 
 def test_gradients():
     """Those of the sampled loss are those of its formula, and rows that are not looked up have none."""
-    import tensorflow as tf
-
+    tf = pytest.importorskip("tensorflow")
     hidden, rows, bias, targets = random_layer()
     negatives = np.array([1, int(targets[0]), 7, 30], "int32")
     log_inclusion = np.log(np.array([1, 0.5, 0.25, 0.1], "float32"))
