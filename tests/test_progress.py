@@ -8,7 +8,7 @@ from rich.console import Console
 
 import wordlm.progress as progress
 from wordlm.progress import Display, listening
-from wordlm.training import Epoch, Step
+from wordlm.reports import Epoch, Step
 
 EPOCH = Epoch(1, 5.5, 123.45, 0.2, 0.001, 65.4, 2000.0, 'He said\n"Yes."')
 

@@ -33,7 +33,7 @@ from wordlm.vocab import EOS, SPECIALS
 if TYPE_CHECKING:
     import keras
 
-    from wordlm.training import Listener, Outcome
+    from wordlm.reports import Listener, Outcome
 
 
 def train(

@@ -22,7 +22,7 @@ from wordlm.vectors import load_vectors, save_vectors, train_vectors
 from wordlm.vocab import UNK
 
 if TYPE_CHECKING:
-    from wordlm.training import Listener
+    from wordlm.reports import Listener
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 

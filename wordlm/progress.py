@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wordlm.training import Epoch, Listener, Step
+    from wordlm.reports import Epoch, Listener, Step
 
 # Where there is no terminal, a line now and then shows that it is alive.
 PLAIN_SECONDS = 20

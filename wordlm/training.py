@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 import numpy as np
@@ -23,6 +23,7 @@ from wordlm.corpus import Corpus
 from wordlm.errors import TrainingError
 from wordlm.examiner import Examiner
 from wordlm.learner import Learner, make_optimizer
+from wordlm.reports import Epoch, Listener, Outcome, Step
 from wordlm.schedule import Schedule
 from wordlm.softmax import NegativeSampler
 
@@ -31,45 +32,6 @@ QUICK_LOOK = 32_768
 CHECKPOINT_SECONDS = 120
 SAVING_SECONDS = 2
 REPORT_SECONDS = 0.5
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What is known after an epoch; the history of a model is a list of these."""
-
-    epoch: int
-    loss: float
-    """Mean training loss in nats; with the sampled softmax, an estimate of it."""
-    valid_perplexity: float
-    """On up to 32,768 words from all over the validation text; the final figure is on all of it."""
-    valid_accuracy: float
-    learning_rate: float
-    seconds: float
-    tokens_per_second: float
-    sample: str
-
-
-@dataclass(frozen=True)
-class Step:
-    """Where training is, for a live display."""
-
-    epoch: int
-    step: int
-    steps: int
-    loss: float
-    tokens_per_second: float
-    done: float
-    """Share of the whole plan, 0 to 1."""
-    seconds_left: float
-
-
-class Listener(Protocol):
-    """Hears of the progress."""
-
-    def message(self, text: str) -> None: ...
-    def reading(self, part: str, tokens: int, share: float) -> None: ...
-    def step(self, step: Step) -> None: ...
-    def epoch(self, epoch: Epoch) -> None: ...
 
 
 @dataclass
@@ -93,20 +55,6 @@ class Position:
     best_loss: float | None = None
     bad_epochs: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The figures of a training."""
-
-    valid_perplexity: float
-    valid_accuracy: float
-    test_perplexity: float | None
-    epochs: int
-    seconds: float
-    tokens_per_second: float
-    history: list[dict[str, Any]]
-    interrupted: bool
 
 
 class Training:
