@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +19,7 @@ from wordlm.config import ModelConfig, TrainConfig
 from wordlm.corpus import Corpus
 from wordlm.errors import TrainingError
 from wordlm.examiner import Examiner
+from wordlm.interrupt import interruptible
 from wordlm.learner import Learner, make_optimizer
 from wordlm.reports import Epoch, Listener, Outcome, Step
 from wordlm.schedule import Schedule
@@ -155,7 +153,7 @@ class Training:
             TrainingError: the loss is no longer a number.
         """
         position = self.position
-        with _interruptible(self._interrupt):
+        with interruptible(self._interrupt):
             if self.config.minutes:
                 self._plan_the_end()
             while not self._is_done() and not self.interrupted:
@@ -317,21 +315,3 @@ def _batch_size(tokens: int, model_config: ModelConfig, config: TrainConfig) -> 
     """Small texts take fewer streams, so that an epoch still has some steps."""
     per_row = 1 if model_config.context else config.sequence_length
     return max(1, min(config.batch_size, tokens // (4 * per_row)))
-
-
-@contextmanager
-def _interruptible(stop: Callable[[], None]) -> Iterator[None]:
-    """The first Ctrl-C calls `stop`, the second is a KeyboardInterrupt. Only the main thread hears signals."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def handle(number: int, frame: Any) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        stop()
-
-    before = signal.signal(signal.SIGINT, handle)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
