@@ -32,7 +32,7 @@ def text(n=70):
 
 def compiled(learner, **options):
     config = TrainConfig(learning_rate=0.01, **options)
-    learner.compile(optimizer=make_optimizer(config), jit_compile=False)
+    learner.compile(optimizer=make_optimizer(config), jit_compile=keras.backend.backend() == "jax")
     learner.optimizer.build(learner.trainable_variables)
     return learner
 
