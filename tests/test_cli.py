@@ -82,7 +82,7 @@ def test_every_verb_has_help_with_an_example_and_every_option_says_what_it_does(
 def test_every_example_in_the_help_is_right(monkeypatch):
     """They are parsed, not run."""
     monkeypatch.setattr(click.Command, "invoke", lambda self, ctx: None)
-    examples = re.findall(r"^ +wordlm (.*)$", "\n".join(command.help for _, command in commands()), re.MULTILINE)
+    examples = re.findall(r"^ *wordlm (.*)$", "\n".join(command.help for _, command in commands()), re.MULTILINE)
     assert len(examples) > 12
     import shlex
 
