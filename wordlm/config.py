@@ -147,7 +147,7 @@ class TrainConfig(_Checked):
 class SamplingConfig(_Checked):
     """How the next word is drawn."""
 
-    max_words: int = option(60, "words in a text, at most", low=1)
+    max_words: int = option(100, "words in a text, at most", low=1)
     sentences: int = option(0, "end after N sentences; 0: at the end of the paragraph", low=0)
     temperature: float = option(0.8, "below 1 safer, above 1 bolder; 0 takes the likeliest word", low=0)
     top_k: int = option(0, "draw from the k likeliest words; 0: from all", low=0)
