@@ -32,13 +32,16 @@ def make_text(path: Path, megabytes: int) -> None:
 
 def prepare(path: Path, folder: Path) -> None:
     """Prepares a text in this process and prints its figures."""
+    from wordlm.config import TextConfig
     from wordlm.corpus import prepare_corpus
     from wordlm.text import Texts
     from wordlm.tokenizer import Tokenizer
 
     began = time.perf_counter()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    corpus = prepare_corpus(folder, Texts([path]), Tokenizer())
+    # Shuffled with the rest, the lines that begin and end a book of Project Gutenberg mean nothing.
+    config = TextConfig(keep_boilerplate=True)
+    corpus = prepare_corpus(folder, Texts([path], config), Tokenizer(config))
     seconds = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     tokens = len(corpus.train) + len(corpus.valid)
