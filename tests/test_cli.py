@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
-from trained import TINY, story, trained  # noqa: F401
+from trained import TINY, story
 
 from wordlm.cli import main
 
@@ -52,14 +52,7 @@ def options(command):
 
 
 @pytest.fixture
-def book(tmp_path):
-    path = tmp_path / "book.txt"
-    path.write_text(story())
-    return path
-
-
-@pytest.fixture
-def copy(trained, tmp_path):  # noqa: F811
+def copy(trained, tmp_path):
     """A trained model to spoil."""
     return Path(shutil.copytree(trained, tmp_path / "model"))
 
@@ -263,7 +256,7 @@ def test_resume_takes_no_texts(copy, book):
 # --- generate, info ---------------------------------------------------------------------------------------------
 
 
-def test_generate(trained):  # noqa: F811
+def test_generate(trained):
     arguments = ["generate", trained, "--prompt", "I don't", "-n", "3", "--seed", "1", "--max-words", "9"]
     out, err = run(*arguments)
     assert err == ""
@@ -279,7 +272,7 @@ def test_generate(trained):  # noqa: F811
             assert 0 < word["probability"] <= 1
 
 
-def test_every_sampling_option_is_heard(trained):  # noqa: F811
+def test_every_sampling_option_is_heard(trained):
     base = ["generate", trained, "-n", "2", "--max-words", "30", "--seed", "3"]
     plain = run(*base)[0]
     assert run(*base)[0] == plain
@@ -288,18 +281,18 @@ def test_every_sampling_option_is_heard(trained):  # noqa: F811
     assert run(*base, "--sentences", "2")[0] != plain
 
 
-def test_an_unknown_word_of_the_prompt_is_said(trained):  # noqa: F811
+def test_an_unknown_word_of_the_prompt_is_said(trained):
     out, err = run("generate", trained, "--prompt", "the blorpy dog", "--seed", "1")
     assert out.startswith("the blorpy dog")
     assert err == "Warning: the model does not know blorpy: read as <unk>\n"
 
 
-def test_texts_of_several_lines_are_apart(trained):  # noqa: F811
+def test_texts_of_several_lines_are_apart(trained):
     out, _ = run("generate", trained, "-n", "2", "--sentences", "3", "--seed", "1")
     assert out.count("\n\n") == 1
 
 
-def test_info(trained):  # noqa: F811
+def test_info(trained):
     out, _ = run("info", trained)
     assert re.search(r"^network +1 lstm of 6 units, streams, [\d,]+ parameters$", out, re.MULTILINE)
     assert re.search(r"^trained on +[\d,]+ tokens, 1 epoch, \d+ s$", out, re.MULTILINE)
@@ -333,7 +326,7 @@ def test_what_is_not_a_model_or_not_a_sound_one(copy, spoil, says, verb):
     assert says in fault(verb, copy)
 
 
-def test_sampling_options_out_of_range(trained):  # noqa: F811
+def test_sampling_options_out_of_range(trained):
     assert fault("generate", trained, "--top-p", "2") == "--top-p must be between 0 and 1, but is 2.0"
     assert "--temperature" in fault("generate", trained, "--temperature", "nan", "--prompt", "blorpy")
 
@@ -378,7 +371,7 @@ def process(*arguments, **settings):
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, **settings)
 
 
-def test_a_broken_pipe_ends_quietly(trained):  # noqa: F811
+def test_a_broken_pipe_ends_quietly(trained):
     running = process("generate", trained, "-n", "5000", "--max-words", "20")
     assert running.stdout.readline()
     running.stdout.close()

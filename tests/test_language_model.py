@@ -7,7 +7,6 @@ import sys
 
 import numpy as np
 import pytest
-from trained import trained  # noqa: F401
 
 import wordlm
 import wordlm.language_model as language_model
@@ -16,7 +15,7 @@ from wordlm.vocab import EOS
 
 
 @pytest.fixture
-def lm(trained):  # noqa: F811
+def lm(trained):
     return wordlm.load(trained)
 
 
@@ -77,7 +76,7 @@ def test_names_resolve_and_an_unknown_one_does_not():
     assert pickle.loads(pickle.dumps(wordlm.ModelConfig(units=3))).units == 3
 
 
-def test_generating_loads_neither_keras_nor_gensim(trained):  # noqa: F811
+def test_generating_loads_neither_keras_nor_gensim(trained):
     script = (
         "import sys, wordlm; print(wordlm.load(sys.argv[1]).generate('I', seed=1));"
         "print(sorted({'keras', 'tensorflow', 'gensim', 'pyarrow'} & set(sys.modules)))"

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from trained import TINY, story, trained  # noqa: F401
+from trained import TINY
 
 import wordlm
 import wordlm.pipeline as pipeline
@@ -54,14 +54,7 @@ def tree(folder):
 
 
 @pytest.fixture
-def book(tmp_path):
-    path = tmp_path / "book.txt"
-    path.write_text(story())
-    return path
-
-
-@pytest.fixture
-def old(trained, tmp_path):  # noqa: F811
+def old(trained, tmp_path):
     """A finished model at the place of the next one."""
     return Path(shutil.copytree(trained, tmp_path / "old"))
 
@@ -69,7 +62,7 @@ def old(trained, tmp_path):  # noqa: F811
 # --- what a training leaves --------------------------------------------------------------------------------------
 
 
-def test_the_metadata_say_where_a_model_comes_from(trained):  # noqa: F811
+def test_the_metadata_say_where_a_model_comes_from(trained):
     metadata = load_bundle(trained).metadata
     import hashlib
 
@@ -87,7 +80,7 @@ def test_the_metadata_say_where_a_model_comes_from(trained):  # noqa: F811
     assert metadata["interrupted"] is False
 
 
-def test_the_vocabulary_and_counts_are_those_of_the_text(trained):  # noqa: F811
+def test_the_vocabulary_and_counts_are_those_of_the_text(trained):
     bundle = load_bundle(trained)
     assert {"Holmes", "n't", '"', "lamp"} <= set(bundle.vocabulary.tokens)
     assert bundle.metadata["vocab_size"] == len(bundle.vocabulary) == bundle.config.vocab_size

@@ -35,3 +35,11 @@ def _folder() -> tempfile.TemporaryDirectory:
 def trained() -> Path:
     """The folder of a trained model; beside it lies its text, story.txt."""
     return Path(_folder().name) / "model"
+
+
+@pytest.fixture
+def book(tmp_path) -> Path:
+    """The same text, to train on anew."""
+    path = tmp_path / "book.txt"
+    path.write_text(story())
+    return path

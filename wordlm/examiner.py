@@ -9,7 +9,7 @@ import numpy as np
 
 from wordlm.batches import StreamBatches, WindowBatches
 from wordlm.config import ModelConfig
-from wordlm.learner import Learner
+from wordlm.learner import JIT, Learner
 
 # The logits of one batch, (rows, V) float32, stay below this many numbers: 128 MB.
 _LOGITS = 1 << 25
@@ -34,7 +34,7 @@ class Examiner:
         self.batch_size = min(256, rows) if config.context else min(32, rows, max(1, len(ids) // _STREAM))
         self.sequence_length = max(1, min(35, rows // self.batch_size))
         self.learner = Learner(network, config, self.batch_size, twin=learner)
-        self.learner.compile(jit_compile="auto" if keras.backend.backend() == "jax" else False)
+        self.learner.compile(jit_compile=JIT)
         self.tokens_per_second: float | None = None
 
     def examine(self, ids: np.ndarray, limit: int | None = None) -> tuple[float, float]:

@@ -15,6 +15,9 @@ from keras import ops
 from wordlm.config import ModelConfig, TrainConfig
 from wordlm.softmax import NegativeSampler, full_losses, full_losses_and_hits, sampled_losses
 
+# XLA makes the CPU no faster under TensorFlow, and compiles for long; JAX knows no other way.
+JIT = "auto" if keras.backend.backend() == "jax" else False
+
 
 class Learner(keras.Model):
     """Trains on batches of streams or windows, and evaluates with the full softmax.

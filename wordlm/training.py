@@ -20,7 +20,7 @@ from wordlm.corpus import Corpus
 from wordlm.errors import TrainingError
 from wordlm.examiner import Examiner
 from wordlm.interrupt import interruptible
-from wordlm.learner import Learner, make_optimizer
+from wordlm.learner import JIT, Learner, make_optimizer
 from wordlm.reports import Epoch, Listener, Outcome, Step
 from wordlm.schedule import Schedule
 from wordlm.softmax import NegativeSampler
@@ -105,10 +105,7 @@ class Training:
         if config.unigram_bias:
             smoothed = corpus.counts + 0.1
             self.learner.bias.assign(np.log(smoothed / smoothed.sum()).astype("float32"))
-        # XLA makes the CPU no faster under TensorFlow, and compiles for long; JAX knows no other way.
-        self.learner.compile(
-            optimizer=make_optimizer(config), jit_compile="auto" if keras.backend.backend() == "jax" else False
-        )
+        self.learner.compile(optimizer=make_optimizer(config), jit_compile=JIT)
         self.learner.optimizer.build(self.learner.trainable_variables)
         self.examiner = Examiner(network, model_config, self.learner, corpus.valid)
 
@@ -174,6 +171,7 @@ class Training:
                     self._take_best()
                     loss, accuracy = self._examine(QUICK_LOOK)
             else:
+                self.listener.message("measuring the perplexity on all that is held out")
                 self._take_best()
                 loss, accuracy = self._examine()
             test = self.corpus.test
