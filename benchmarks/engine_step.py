@@ -18,7 +18,8 @@ from collections.abc import Callable
 import numpy as np
 
 from wordlm.config import ModelConfig, SamplingConfig
-from wordlm.engine import Engine, weight_shapes
+from wordlm.engine import Engine
+from wordlm.layout import weight_shapes
 from wordlm.sampling import draw, filter_logprobs
 
 MODELS = {

@@ -25,8 +25,9 @@ import wordlm.weights
 from wordlm.bundle import FORMAT_VERSION, check_target, checkpoint_folder, load_bundle, save_bundle
 from wordlm.checkpoint import write_checkpoint
 from wordlm.config import ModelConfig, TextConfig
-from wordlm.engine import Engine, weight_shapes
+from wordlm.engine import Engine
 from wordlm.errors import BundleError
+from wordlm.layout import weight_shapes
 from wordlm.model import build_model, get_weights, set_weights
 from wordlm.vocab import Vocabulary
 

@@ -10,8 +10,9 @@ import pytest
 
 from wordlm import engine as engine_module
 from wordlm.config import PRESETS, ModelConfig
-from wordlm.engine import Engine, State, weight_shapes
+from wordlm.engine import Engine, State
 from wordlm.errors import BundleError, OptionError, WordlmError
+from wordlm.layout import weight_shapes
 
 V, D, U, N = 30, 5, 6, 4  # vocabulary, embedding, units, context
 TOLERANCE = 1e-5

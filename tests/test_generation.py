@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 import wordlm.generation as generation
 from wordlm.config import ModelConfig, SamplingConfig, TextConfig
-from wordlm.engine import Engine, weight_shapes
+from wordlm.engine import Engine
 from wordlm.generation import generate, read_prompt, stream
+from wordlm.layout import weight_shapes
 from wordlm.tokenizer import Tokenizer
 from wordlm.vocab import EOS, PAD, SPECIALS, UNK, Vocabulary
 

@@ -11,8 +11,8 @@ import pytest
 
 from wordlm import model as model_module
 from wordlm.config import PRESETS, ModelConfig, configure
-from wordlm.engine import weight_shapes
 from wordlm.errors import OptionError
+from wordlm.layout import weight_shapes
 from wordlm.model import build_model, get_weights, load_keras, named_variables, set_weights
 
 V, D, U, N = 20, 4, 3, 5

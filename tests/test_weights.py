@@ -14,8 +14,8 @@ import pytest
 
 from wordlm import weights
 from wordlm.config import ModelConfig
-from wordlm.engine import weight_shapes
 from wordlm.errors import BundleError
+from wordlm.layout import weight_shapes
 from wordlm.weights import HDF5, find_weights, open_file, read_weights
 
 V1 = Path(__file__).parent / "data" / "bundle_v1" / "model.keras"

@@ -29,8 +29,8 @@ import wordlm
 from wordlm.atomic import atomic_folder
 from wordlm.checkpoint import has_checkpoint
 from wordlm.config import ModelConfig, TextConfig
-from wordlm.engine import weight_shapes
 from wordlm.errors import BundleError, OptionError
+from wordlm.layout import weight_shapes
 from wordlm.vocab import Vocabulary
 from wordlm.weights import damaged, find_weights, open_file, read_weights
 
@@ -56,7 +56,7 @@ class Bundle:
 
     @cached_property
     def weights(self) -> dict[str, np.ndarray]:
-        """The float32 weights under the names of `engine.weight_shapes`, read at the first use.
+        """The float32 weights under the names of `layout.weight_shapes`, read at the first use.
 
         Raises:
             BundleError: model.keras is damaged, or holds something else than these weights.

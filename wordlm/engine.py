@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wordlm.cells import CELLS, PARTS, Recurrent
+from wordlm.cells import PARTS, Recurrent
 from wordlm.config import ModelConfig
-from wordlm.errors import BundleError, OptionError, WordlmError
+from wordlm.errors import OptionError
+from wordlm.layout import checked, prefixes
+from wordlm.output import OutputLayer
 
-# float32 numbers that a temporary may take: 4M keep the input products of a long text at 16 MB, 256k keep
-# the passes of the softmax inside the processor's cache.
+# Float32 numbers that a temporary may take: 4M keep the input products of a long text at 16 MB.
 _PRODUCT_FLOATS = 1 << 22
-_SOFTMAX_FLOATS = 1 << 18
 _WINDOWS_AT_ONCE = 256
 
 
@@ -53,29 +53,19 @@ class State:
         layers = tuple(tuple(array[indices] for array in layer) for layer in self.layers)
         return State(layers, None if self.window is None else self.window[indices])
 
+    def join(self, other: State) -> State:
+        """The rows of this state, then those of another one of the same model.
 
-def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the weights that a model of `config` has, in Keras' own layout.
-
-    Example:
-        >>> shapes = weight_shapes(ModelConfig(vocab_size=10, embedding_dim=4, units=3, dense=0))
-        >>> shapes["recurrent_1/kernel"], shapes["output/kernel"]
-        ((4, 12), (3, 10))
-    """
-    width, units = CELLS[config.cell].gates * config.units, config.units
-    shapes: dict[str, tuple[int, ...]] = {"embedding": (config.vocab_size, config.embedding_dim)}
-    size = config.embedding_dim
-    for number in range(1, config.layers + 1):
-        for prefix in _prefixes(config, number):
-            shapes[f"{prefix}/kernel"] = (size, width)
-            shapes[f"{prefix}/recurrent_kernel"] = (units, width)
-            shapes[f"{prefix}/bias"] = (2, width) if config.cell == "gru" else (width,)
-        size = 2 * units if config.bidirectional else units
-    if config.dense:
-        shapes["dense/kernel"], shapes["dense/bias"] = (size, config.dense), (config.dense,)
-        size = config.dense
-    shapes["output/kernel"], shapes["output/bias"] = (size, config.vocab_size), (config.vocab_size,)
-    return shapes
+        Example:
+            >>> state = State((), window=np.array([[5, 0]]))
+            >>> state.join(State((), window=np.array([[6, 7]]))).window.tolist()
+            [[5, 0], [6, 7]]
+        """
+        layers = tuple(
+            tuple(np.concatenate(arrays) for arrays in zip(mine, theirs, strict=True))
+            for mine, theirs in zip(self.layers, other.layers, strict=True)
+        )
+        return State(layers, None if self.window is None else np.concatenate([self.window, other.window]))
 
 
 class Engine:
@@ -88,12 +78,13 @@ class Engine:
 
     Args:
         config: the shape of the network.
-        weights: the arrays that `weight_shapes` names. Float32 arrays are used where they are, not copied.
+        weights: the arrays that `layout.weight_shapes` names. Float32 arrays are used where they are, not copied.
 
     Raises:
-        BundleError: a weight is missing, unknown, or of another shape than `config` says.
+        BundleError: a weight is missing, unknown, of another shape than `config` says, or holds NaN.
 
     Example:
+        >>> from wordlm.layout import weight_shapes
         >>> config = ModelConfig(vocab_size=10, embedding_dim=4, units=3, dense=0)
         >>> engine = Engine(config, {name: np.zeros(shape) for name, shape in weight_shapes(config).items()})
         >>> logprobs, state = engine.step([5], engine.initial_state(1))
@@ -102,17 +93,17 @@ class Engine:
     """
 
     def __init__(self, config: ModelConfig, weights: Mapping[str, np.ndarray]) -> None:
-        arrays = _checked(config, weights)
+        arrays = checked(config, weights)
         self.config = config
         self._embedding = arrays["embedding"]
         # As Keras' Masking layer, which looks at the vectors alone and forgets about the ids.
         self._is_read = self._embedding.any(axis=1) if config.masking else np.arange(config.vocab_size) != 0
         self._layers = [
-            [Recurrent(config.cell, *(arrays[f"{prefix}/{part}"] for part in PARTS)) for prefix in prefixes]
-            for prefixes in (_prefixes(config, number) for number in range(1, config.layers + 1))
+            [Recurrent(config.cell, *(arrays[f"{prefix}/{part}"] for part in PARTS)) for prefix in names]
+            for names in (prefixes(config, number) for number in range(1, config.layers + 1))
         ]
         self._dense = (arrays["dense/kernel"], arrays["dense/bias"]) if config.dense else None
-        self._output = (arrays["output/kernel"], arrays["output/bias"])
+        self._output = OutputLayer(arrays["output/kernel"], arrays["output/bias"])
 
     def initial_state(self, batch_size: int) -> State:
         """The state of `batch_size` texts of which nothing has been read yet."""
@@ -134,7 +125,7 @@ class Engine:
 
         Raises:
             OptionError: ids out of range, or not as many as the state has texts.
-            WordlmError: the weights hold NaN.
+            WordlmError: the prediction is NaN.
         """
         token_ids = self._check(token_ids, state, 1)
         with np.errstate(invalid="ignore", over="ignore"):
@@ -144,7 +135,7 @@ class Engine:
             else:
                 state = State((), _slide(state.window, token_ids))
                 top = self._read_windows(state.window)
-            return self._predict(self._apply_dense(top)), state
+            return self._output.logprobs(self._apply_dense(top)), state
 
     def run(self, token_ids: np.ndarray | Sequence, state: State | None = None) -> tuple[np.ndarray, State]:
         """Reads many words of each text at once: equal to as many steps, and much faster.
@@ -158,10 +149,14 @@ class Engine:
 
         Raises:
             OptionError: ids out of range, or not as many rows as the state has texts.
-            WordlmError: the weights hold NaN.
+            WordlmError: the prediction is NaN.
         """
         hidden, state = self.hidden(token_ids, state)
         return self.logprobs(hidden), state
+
+    def read(self, token_ids: np.ndarray | Sequence, state: State | None = None) -> State:
+        """As `run`, for the new state alone: nothing is predicted."""
+        return self.hidden(token_ids, state)[1]
 
     def hidden(self, token_ids: np.ndarray | Sequence, state: State | None = None) -> tuple[np.ndarray, State]:
         """As `run`, but stops before the output layer: (batch, time, d) float32, and the new state."""
@@ -183,7 +178,7 @@ class Engine:
     def logprobs(self, hidden: np.ndarray) -> np.ndarray:
         """The output layer: from what `hidden` gives, (..., d), to log-probabilities, (..., V) float32."""
         with np.errstate(invalid="ignore", over="ignore"):
-            flat = self._predict(hidden.reshape(-1, hidden.shape[-1]))
+            flat = self._output.logprobs(hidden.reshape(-1, hidden.shape[-1]))
         return flat.reshape(*hidden.shape[:-1], self.config.vocab_size)
 
     def _check(self, token_ids: np.ndarray | Sequence, state: State, axes: int) -> np.ndarray:
@@ -246,7 +241,7 @@ class Engine:
         for time in range(token_ids.shape[1]):
             windows[:, time] = window = _slide(window, token_ids[:, time])
         flat = windows.reshape(-1, self.config.context)
-        hidden = np.empty((len(flat), len(self._output[0])), np.float32)
+        hidden = np.empty((len(flat), self._output.size), np.float32)
         for start in range(0, len(flat), _WINDOWS_AT_ONCE):
             piece = slice(start, start + _WINDOWS_AT_ONCE)
             hidden[piece] = self._apply_dense(self._read_windows(flat[piece]))
@@ -259,50 +254,6 @@ class Engine:
         x = x @ kernel
         x += bias
         return np.maximum(x, 0, out=x)
-
-    def _predict(self, hidden: np.ndarray) -> np.ndarray:
-        """Log-softmax of the output layer over (rows, d)."""
-        kernel, bias = self._output
-        logprobs = hidden @ kernel
-        rows = max(1, _SOFTMAX_FLOATS // logprobs.shape[1])
-        for start in range(0, len(logprobs), rows):
-            block = logprobs[start : start + rows]
-            block += bias
-            block -= block.max(axis=1, keepdims=True)
-            block -= (normalizer := np.log(np.exp(block).sum(axis=1, keepdims=True)))
-            # One NaN anywhere in a row makes the whole row NaN, so one number a row tells.
-            if not np.isfinite(normalizer).all():
-                raise WordlmError(
-                    "the model predicts NaN: its weights must be finite numbers, but some are NaN or infinite; "
-                    "train it again, with a lower learning rate for example"
-                )
-        return logprobs
-
-
-def _prefixes(config: ModelConfig, number: int) -> list[str]:
-    """Names of a recurrent layer's weights, up to the last part: one, or forward and backward."""
-    return [f"recurrent_{number}{way}" for way in (("/forward", "/backward") if config.bidirectional else ("",))]
-
-
-def _checked(config: ModelConfig, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The weights as contiguous float32, each of the shape that the config says."""
-    shapes = weight_shapes(config)
-    for name in weights:
-        if name not in shapes:
-            raise BundleError(
-                f"a model of this config has no weight `{name}`, but one is there; take config and weights of one model"
-            )
-    arrays = {}
-    for name, shape in shapes.items():
-        if name not in weights:
-            raise BundleError(f"the weight `{name}` of shape {shape} is missing; save the model again")
-        arrays[name] = np.ascontiguousarray(weights[name], dtype=np.float32)
-        if arrays[name].shape != shape:
-            raise BundleError(
-                f"the weight `{name}` must have the shape {shape}, but has {arrays[name].shape}; "
-                "take config and weights of one model"
-            )
-    return arrays
 
 
 def _slide(window: np.ndarray, token_ids: np.ndarray) -> np.ndarray:

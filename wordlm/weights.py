@@ -17,8 +17,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from wordlm.config import ModelConfig
-from wordlm.engine import weight_shapes
 from wordlm.errors import BundleError
+from wordlm.layout import weight_shapes
 
 HDF5 = "model.weights.h5"
 MEMBERS = {"config.json", "metadata.json", HDF5}
@@ -108,7 +108,7 @@ def find_weights(path: Path, file: BinaryIO, config: ModelConfig) -> tuple[int, 
 
 
 def read_weights(path: Path, config: ModelConfig, sha256: str) -> dict[str, np.ndarray]:
-    """The weights that a config asks for, under the names of `engine.weight_shapes`.
+    """The weights that a config asks for, under the names of `layout.weight_shapes`.
 
     Args:
         path: a model.keras.
