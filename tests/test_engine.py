@@ -200,7 +200,6 @@ def test_a_text_may_be_longer_than_one_product(monkeypatch):
     whole, end = engine.run(TOKEN_IDS)
     whole_windowed, _ = windowed.run(TOKEN_IDS)
     monkeypatch.setattr(engine_module, "_PRODUCT_FLOATS", 5 * 4 * U * 3)
-    monkeypatch.setattr(engine_module, "_SOFTMAX_FLOATS", 1)
     monkeypatch.setattr(engine_module, "_WINDOWS_AT_ONCE", 7)
     again, state = engine.run(TOKEN_IDS)
     np.testing.assert_allclose(again, whole, rtol=0, atol=1e-6)
@@ -326,27 +325,6 @@ def test_one_unit_by_hand(cell):
     np.testing.assert_allclose(logprobs[0, 1], [-total, h - total, 2 * h - total], rtol=0, atol=1e-6)
 
 
-def test_weight_shapes_are_those_of_keras():
-    pytest.importorskip("keras")
-    from wordlm.model import build_model, get_weights
-
-    for options in COMBINATIONS[::5]:
-        weights = get_weights(build_model(make(**options)))
-        assert {name: array.shape for name, array in weights.items()} == weight_shapes(make(**options))
-
-
-def test_wrong_weights_are_named():
-    config = make()
-    weights = random_weights(config)
-    missing = {name: array for name, array in weights.items() if name != "output/bias"}
-    with pytest.raises(BundleError, match=r"`output/bias` of shape \(30,\) is missing"):
-        Engine(config, missing)
-    with pytest.raises(BundleError, match=r"`recurrent_1/kernel` must have the shape \(5, 24\), but has \(5, 18\)"):
-        Engine(config, weights | {"recurrent_1/kernel": np.zeros((5, 18))})
-    with pytest.raises(BundleError, match="no weight `recurrent_2/kernel`"):
-        Engine(config, weights | {"recurrent_2/kernel": np.zeros((6, 24))})
-
-
 @pytest.mark.parametrize("wrong", [-1, V, 2**40])
 def test_ids_out_of_range_are_refused(wrong):
     engine = Engine(make(), random_weights(make()))
@@ -370,31 +348,60 @@ def test_wrong_shapes_of_ids_are_refused():
         engine.initial_state(0)
 
 
-NAMES = list(weight_shapes(make(dense=8)))
+@pytest.mark.parametrize("options", [*FEEDS, {"cell": "gru", "layers": 2}, {"cell": "rnn", "dense": 8}], ids=str)
+def test_states_join(options):
+    config = make(**options)
+    engine = Engine(config, random_weights(config))
+    first, second = engine.read(TOKEN_IDS[:2, :5]), engine.read(TOKEN_IDS[3:4])
+    before = [array.copy() for array in arrays_of(first)]
+    both = first.join(second)
+    assert both.batch_size == 3
+    expected = [engine.step([7], state.select([row]))[0] for state, row in ((first, 0), (first, 1), (second, 0))]
+    np.testing.assert_allclose(engine.step([7, 7, 7], both)[0], np.concatenate(expected), rtol=0, atol=1e-6)
+    assert_same_state(both.select([2]), second)
+    assert_same_state(both.select([0, 1]), first)
+    for array, copy in zip(arrays_of(first), before, strict=True):
+        np.testing.assert_array_equal(array, copy)
 
 
-@pytest.mark.parametrize(
-    ("name", "bad"),
-    # An infinite recurrent weight is no fault to be seen: tanh makes a finite number of it.
-    [(name, np.nan) for name in NAMES] + [(name, np.inf) for name in NAMES if name.startswith(("dense", "output"))],
-)
-def test_nan_and_infinity_in_the_weights_are_noticed(name, bad):
-    config = make(dense=8)
-    weights = random_weights(config)
-    weights[name][5 if name == "embedding" else ...] = bad
-    engine = Engine(config, weights)
+@pytest.mark.parametrize("options", [*FEEDS, {"cell": "gru", "layers": 2}, {"cell": "rnn", "dense": 8}], ids=str)
+def test_read_is_run_without_predictions(options):
+    config = make(**options)
+    engine = Engine(config, random_weights(config))
+    state = engine.read(TOKEN_IDS[:, :3])
+    assert_same_state(state, engine.run(TOKEN_IDS[:, :3])[1])
+    assert_same_state(engine.read(TOKEN_IDS[:, 3:], state), engine.run(TOKEN_IDS)[1])
+    assert_same_state(engine.read(np.zeros((5, 0), int), state), state)
+
+
+def test_read_does_not_predict():
+    weights = random_weights(make(dense=8))
+    weights["dense/bias"][:] = np.finfo(np.float32).max
+    engine = Engine(make(dense=8), weights)
+    state = engine.read([[5, 5]])
+    with pytest.raises(WordlmError, match="predicts NaN"):
+        engine.step([5], state)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("name", weight_shapes(make(dense=8)))
+def test_weights_that_are_not_finite_are_refused(name, bad):
+    weights = random_weights(make(dense=8))
+    weights[name].flat[-1] = bad
+    with pytest.raises(BundleError, match=f"`{name}` must hold finite numbers"):
+        Engine(make(dense=8), weights)
+
+
+@pytest.mark.parametrize("name", ["dense/bias", "output/kernel"])
+def test_overflow_is_noticed(name):
+    # Each number is finite, their products are not.
+    weights = random_weights(make(dense=8))
+    weights[name][:] = np.finfo(np.float32).max
+    engine = Engine(make(dense=8), weights)
     with pytest.raises(WordlmError, match="predicts NaN"):
         engine.step([5], engine.initial_state(1))
     with pytest.raises(WordlmError, match="predicts NaN"):
         engine.run([[5, 5]])
-
-
-def test_one_nan_in_the_output_matrix_is_noticed():
-    weights = random_weights(make())
-    weights["output/kernel"][2, 17] = np.nan
-    engine = Engine(make(), weights)
-    with pytest.raises(WordlmError, match="predicts NaN"):
-        engine.step([5], engine.initial_state(1))
 
 
 def test_weights_of_other_types_become_float32():
@@ -407,8 +414,12 @@ def test_weights_of_other_types_become_float32():
 def test_float32_weights_are_not_copied_where_they_are_large():
     weights = random_weights(make())
     engine = Engine(make(), weights)
-    assert engine._embedding is weights["embedding"]
-    assert engine._output[0] is weights["output/kernel"]
+    weights["output/kernel"][:] = 0
+    weights["embedding"][:] = 0
+    weights["output/bias"][:] = np.log(np.arange(1, V + 1))
+    logprobs, state = engine.step([5], engine.initial_state(1))
+    np.testing.assert_allclose(np.exp(logprobs[0]), np.arange(1, V + 1) * 2 / (V * (V + 1)), rtol=1e-5)
+    assert_same_state(state, engine.step([6], engine.initial_state(1))[1])
 
 
 def test_examples():

@@ -67,14 +67,16 @@ def checked(config: ModelConfig, weights: Mapping[str, np.ndarray]) -> dict[str,
     for name, shape in shapes.items():
         if name not in weights:
             raise BundleError(f"the weight `{name}` of shape {shape} is missing; save the model again")
-        arrays[name] = np.ascontiguousarray(weights[name], dtype=np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            arrays[name] = np.ascontiguousarray(weights[name], dtype=np.float32)
+            total = arrays[name].sum()
         if arrays[name].shape != shape:
             raise BundleError(
                 f"the weight `{name}` must have the shape {shape}, but has {arrays[name].shape}; "
                 "take config and weights of one model"
             )
-        # The sum tells: one pass, and no array of truth values.
-        if not np.isfinite(arrays[name].sum()):
+        # A finite sum tells in one pass; that of huge numbers may overflow, and then each one is looked at.
+        if not np.isfinite(total) and not np.isfinite(arrays[name]).all():
             raise BundleError(
                 f"the weight `{name}` must hold finite numbers, but some are NaN or infinite; train the model again, "
                 "with a lower learning rate for example"
