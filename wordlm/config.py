@@ -29,6 +29,9 @@ class _Checked:
             value = getattr(self, f.name)
             if value is None and f.default is None:
                 continue
+            if f.type == "tuple[str, ...]":
+                _check_words(f.name, value)
+                continue
             kind = f.type.removesuffix(" | None")
             kinds = {"bool": bool, "int": int, "float": (int, float), "str": str}[kind]
             if not isinstance(value, kinds) or (isinstance(value, bool) and kind != "bool"):
@@ -62,6 +65,13 @@ class _Checked:
         if unknown:
             raise OptionError(f"{cls.__name__} has no option {', '.join(map(repr, sorted(unknown)))}")
         return cls(**values)
+
+
+def _check_words(name: str, value: Any) -> None:
+    if not isinstance(value, tuple) or not all(isinstance(item, str) for item in value):
+        raise OptionError(f"`{name}` must be words, in a tuple or list, but is {value!r}")
+    if not all(map(str.strip, value)):
+        raise OptionError(f"`{name}` must be words, but one is empty; leave it out")
 
 
 @dataclass(frozen=True)
@@ -145,16 +155,60 @@ class TrainConfig(_Checked):
 
 @dataclass(frozen=True)
 class SamplingConfig(_Checked):
-    """How the next word is drawn."""
+    """How a text is made: where it ends, what it must and must not hold, and how the next word is drawn."""
 
     max_words: int = option(100, "words in a text, at most", low=1)
+    min_words: int = option(0, "words in a text, at least", low=0)
     sentences: int = option(0, "end after N sentences; 0: at the end of the paragraph", low=0)
+    stop: tuple[str, ...] = option((), "end before one of these words")
+    start_with: str = option("", "the first words; unlike a prompt, they are words of the text")
+    end_with: str = option("", "the last words; the text is searched for, as with include")
+    include: tuple[str, ...] = option((), "words or phrases that each text holds, where they fit best")
+    ban: tuple[str, ...] = option(
+        (), "words or phrases that no text holds; a lower-case word bans its capitalized form"
+    )
+    no_unk: bool = option(True, "never generate <unk>")
     temperature: float = option(0.8, "below 1 safer, above 1 bolder; 0 takes the likeliest word", low=0)
     top_k: int = option(0, "draw from the k likeliest words; 0: from all", low=0)
     top_p: float = option(1.0, "draw from the likeliest words that hold this much probability", low=0, high=1)
     min_p: float = option(0.0, "leave out words below this share of the likeliest one's probability", low=0, high=1)
-    no_unk: bool = option(True, "never generate <unk>")
+    typical: float = option(
+        1.0, "draw from the words of the most typical surprisal that hold this much probability", low=0, high=1
+    )
+    repetition_penalty: float = option(1.0, "above 1: words among the last 64 become less likely", low=1)
+    no_repeat_ngram: int = option(0, "no N words in a row come twice in a text; 0: they may", low=0)
+    max_copy: int = option(12, "with texts to compare with: consecutive words that may be copied, at most", low=1)
+    beams: int = option(0, "search the likeliest text with N beams instead of drawing one; 0: draw", low=0)
+    cache: int = option(0, "make recent words likelier: words that the neural cache holds; 0: no cache", low=0)
+    cache_theta: float = option(0.3, "how much the cache prefers words that came in a like context", low=0)
+    cache_lambda: float = option(0.1, "the cache's share of the probability", low=0, high=1)
     seed: int | None = option(None, "seed of the draws; left out: another text each time", low=0, high=2**32 - 1)
+
+    def __post_init__(self) -> None:
+        # What is one word or phrase, and what JSON has as a list, means the tuple.
+        for name in ("stop", "include", "ban"):
+            value = getattr(self, name)
+            if isinstance(value, str | list):
+                object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
+        super().__post_init__()
+        if self.min_words > self.max_words:
+            raise OptionError(
+                f"`min_words` must be at most `max_words`, but is {self.min_words} with {self.max_words}; change one"
+            )
+        if self.no_repeat_ngram == 1:
+            raise OptionError(
+                "`no_repeat_ngram` must be 0 or at least 2, but is 1: no word could come twice; a `repetition_penalty` "
+                "makes words rarer"
+            )
+        if self.beams:
+            # The default temperature means that none was asked for.
+            filters = {"temperature": (0.8, 0, 1), "top_k": (0,), "top_p": (1,), "min_p": (0,), "typical": (1,)}
+            wrong = [name for name, off in filters.items() if getattr(self, name) not in off]
+            if wrong:
+                raise OptionError(
+                    f"`beams` looks for the likeliest text and draws nothing: leave out `{wrong[0]}`, which is "
+                    f"{getattr(self, wrong[0])}, or `beams`"
+                )
 
 
 # The classic recipe, to the letter; `small` and up are ours, chosen by the benchmarks.

@@ -1,0 +1,126 @@
+"""What a text must and must not hold: the words of a `SamplingConfig` as ids, checked against the vocabulary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from wordlm.config import SamplingConfig
+from wordlm.errors import OptionError
+from wordlm.prompts import read_prompt
+from wordlm.tokenizer import Tokenizer
+from wordlm.vocab import EOS, PAD, UNK, Vocabulary
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The same for every text of a call.
+
+    Attributes:
+        config: how texts are made.
+        vocabulary: the model's words.
+        lowercase: whether the model's words are folded.
+        never: ids that are never drawn, ascending.
+        banned: banned phrases of more than one word.
+        start: the first words.
+        end: the last words.
+        include: phrases that each text holds.
+        stop: ids that end a text.
+        strangers: words to ban or to stop at that the model does not know, so that they do nothing.
+    """
+
+    config: SamplingConfig
+    vocabulary: Vocabulary
+    lowercase: bool
+    never: np.ndarray
+    banned: tuple[tuple[int, ...], ...]
+    start: tuple[int, ...]
+    end: tuple[int, ...]
+    include: tuple[tuple[int, ...], ...]
+    stop: frozenset[int]
+    strangers: tuple[str, ...]
+
+
+def read_rules(config: SamplingConfig, tokenizer: Tokenizer, vocabulary: Vocabulary) -> Rules:
+    """The rules of a config for a model.
+
+    Raises:
+        OptionError: a word to include, to start or to end with that the model does not know; rules that contradict
+            each other; more words than fit into a text.
+
+    Example:
+        >>> vocabulary = Vocabulary(["<pad>", "<unk>", "<eos>", "very", "Very", "dark"])
+        >>> rules = read_rules(SamplingConfig(ban=("very",), include=("dark",)), Tokenizer(), vocabulary)
+        >>> rules.never.tolist(), rules.include
+        ([0, 1, 3, 4], ((5,),))
+    """
+
+    def read(text: str) -> tuple[int, ...]:
+        return tuple(read_prompt(text, tokenizer, vocabulary).ids)
+
+    bans = [*config.ban, *(word.capitalize() for word in config.ban if word.islower())]
+    known = [ids for ids in map(read, dict.fromkeys(bans)) if UNK not in ids]
+    never = {PAD, *([UNK] if config.no_unk else []), *(ids[0] for ids in known if len(ids) == 1)}
+    if len(never) > len(vocabulary) - 2:
+        raise OptionError(f"`ban` leaves no word of the model's {len(vocabulary):,} to write with; ban fewer")
+    stops = {word: read(word) for word in config.stop}
+    for word, ids in stops.items():
+        if len(ids) > 1:
+            raise OptionError(f"`stop` takes single words, but {word!r} is {len(ids)} to the model; give one of them")
+    required = {"include": config.include, "start_with": (config.start_with,), "end_with": (config.end_with,)}
+    found = {name: tuple(_required(name, text, tokenizer, vocabulary) for text in texts if text.strip())
+             for name, texts in required.items()}  # fmt: skip
+    rules = Rules(
+        config=config,
+        vocabulary=vocabulary,
+        lowercase=tokenizer.config.lowercase,
+        never=np.array(sorted(never), np.intp),
+        banned=tuple(ids for ids in known if len(ids) > 1),
+        start=next(iter(found["start_with"]), ()),
+        end=next(iter(found["end_with"]), ()),
+        include=tuple(dict.fromkeys(found["include"])),
+        stop=frozenset(ids[0] for ids in stops.values() if ids[0] != UNK),
+        strangers=tuple(word for word in (*config.ban, *config.stop) if UNK in read(word)),
+    )
+    _check(rules, never)
+    return rules
+
+
+def _required(name: str, text: str, tokenizer: Tokenizer, vocabulary: Vocabulary) -> tuple[int, ...]:
+    prompt = read_prompt(text, tokenizer, vocabulary)
+    for token in prompt.unknown:
+        variants = [word for word in (token.lower(), token.capitalize(), token.upper()) if word in vocabulary]
+        hint = f"; it knows {variants[0]!r}" if variants else "; give another one"
+        raise OptionError(f"`{name}` must be words that the model knows, but it does not know {token!r}{hint}")
+    return tuple(prompt.ids)
+
+
+def _check(rules: Rules, never: set[int]) -> None:
+    """Refuses what no text can fulfil, before any is tried."""
+    config, word = rules.config, rules.vocabulary
+    for name, phrases in (("include", rules.include), ("start_with", (rules.start,)), ("end_with", (rules.end,))):
+        for phrase in phrases:
+            for what, ids in (("ban", never), ("stop", rules.stop)):
+                if clash := [id for id in phrase if id in ids]:
+                    raise OptionError(
+                        f"`{name}` and `{what}` contradict each other: both have {word[clash[0]]!r}; leave one out"
+                    )
+            for banned in rules.banned:
+                if _holds(phrase, banned):
+                    what = " ".join(word.decode(banned))
+                    raise OptionError(f"`{name}` and `ban` contradict each other: both have {what!r}; leave one out")
+    if EOS in rules.stop or EOS in never:
+        raise OptionError("`<eos>` is no word: to end after sentences or never before some words, there are "
+                          "`sentences` and `min_words`")  # fmt: skip
+    given = rules.start + rules.end
+    needed = len(given) + sum(len(phrase) for phrase in rules.include if not _holds(given, phrase))
+    if needed > config.max_words:
+        raise OptionError(
+            f"`max_words` must leave room for the words to include, to start and to end with, which are {needed}, "
+            f"but is {config.max_words}"
+        )
+
+
+def _holds(ids: tuple[int, ...], phrase: tuple[int, ...]) -> bool:
+    return any(ids[start : start + len(phrase)] == phrase for start in range(len(ids) - len(phrase) + 1))

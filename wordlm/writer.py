@@ -1,0 +1,101 @@
+"""Tokens to text as it is written, word by word as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from wordlm.prompts import Prompt
+from wordlm.tokenizer import Tokenizer
+from wordlm.vocab import EOS, SPECIALS
+
+_ALIKE = ('"', "'")  # quotation marks that open and close
+# A paragraph begins outside of any quotation. The detokenizer, which takes any piece of text, learns it from this.
+_OUTSIDE = ["(", '"', "'", "x", "'", '"', ")", "."]
+# Words of a paragraph that the spaces of its next word may depend on.
+_MEMORY = 512
+# Marks whose spaces later words may change: what is written word by word can then differ from what is written at once.
+_UNDECIDED = frozenset("\"'_„“‚‘»«")
+
+
+def write(prompt: Prompt, words: Sequence[str], tokenizer: Tokenizer) -> str:
+    """A whole text as written: the same as all its `pieces`, in a tenth of the time where no mark is in doubt.
+
+    Example:
+        >>> write(Prompt("It was", ["It", "was"], [3, 4], []), ["dark", ".", "<eos>", "Yes", "!"], Tokenizer())
+        'It was dark.\\nYes!'
+    """
+    lines = [list(prompt.tokens)]
+    for word in words:
+        if word == SPECIALS[EOS]:
+            lines.append([])
+        else:
+            lines[-1].append(word)
+    if any(len(line) > _MEMORY or not _UNDECIDED.isdisjoint(line) for line in lines):
+        return "".join(pieces(prompt, words, tokenizer))
+    written = [tokenizer.detokenize(line) for line in lines]
+    # The prompt stays as it was typed.
+    written[0] = prompt.text + written[0][len(tokenizer.detokenize(prompt.tokens)) :]
+    return "\n".join(line for line in written if line)
+
+
+def pieces(prompt: Prompt, words: Iterable[str], tokenizer: Tokenizer) -> Iterator[str]:
+    """A text as written, piece by piece: the prompt as typed, then what each word adds; a line a paragraph.
+
+    What is given stays: where a later mark makes the detokenizer think again about spaces before it, only the
+    rest follows the new opinion.
+
+    Args:
+        prompt: what the text goes on from.
+        words: its tokens; `<eos>` ends a paragraph.
+        tokenizer: how the model's text was split.
+
+    Example:
+        >>> list(pieces(Prompt("", [], [], []), ["It", "was", "dark", "."], Tokenizer()))
+        ['It', ' was', ' dark', '.']
+    """
+    if prompt.text:
+        yield prompt.text
+    line = list(prompt.tokens)
+    given, anything = _as_written(line, tokenizer), bool(line)
+
+    def rest() -> str:
+        """What the line has beyond what is given."""
+        nonlocal given
+        text, before = _as_written(line, tokenizer), given
+        given = text
+        return text[len(before) :] if text.startswith(before) else text[_end_of(before, text) :]
+
+    for word in words:
+        if word == SPECIALS[EOS]:
+            if piece := rest():
+                yield piece
+            line, given = [], ""
+            continue
+        if not line and anything:
+            yield "\n"
+        anything = True
+        line.append(word)
+        if any(map(str.isalnum, word)) and (piece := rest()):
+            yield piece
+            if len(line) > _MEMORY:
+                line = line[-_MEMORY // 2 :]
+                given = _as_written(line, tokenizer)
+    if piece := rest():
+        yield piece
+
+
+def _as_written(line: list[str], tokenizer: Tokenizer) -> str:
+    if not any(mark in line for mark in _ALIKE):
+        return tokenizer.detokenize(line)
+    text = tokenizer.detokenize([*_OUTSIDE, *line])
+    return text[_end_of("".join(_OUTSIDE), text) :].lstrip()
+
+
+def _end_of(before: str, text: str) -> int:
+    """Where in `text` what `before` holds ends, if both are the same but for their spaces."""
+    count = sum(not character.isspace() for character in before)
+    for place, character in enumerate(text):
+        if not count:
+            return place
+        count -= not character.isspace()
+    return len(text)
