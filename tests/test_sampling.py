@@ -17,7 +17,6 @@ from wordlm.sampling import (
     apply_temperature,
     apply_top_k,
     apply_top_p,
-    draw,
     exclude,
     filter_logprobs,
 )
@@ -230,75 +229,6 @@ def test_rows_are_filtered_one_by_one_and_any_leading_shape_serves(name):
         np.testing.assert_array_equal(FILTERS[name](row, 0.4), expected)
 
 
-# The draw
-
-
-def chi_square(counts, probabilities):
-    """The statistic, and its mean and standard deviation where the distribution holds."""
-    probabilities = np.asarray(probabilities, np.float64)
-    possible = probabilities > 0
-    assert counts[~possible].sum() == 0
-    expected = probabilities[possible] * counts.sum()
-    freedom = possible.sum() - 1
-    return ((counts[possible] - expected) ** 2 / expected).sum(), freedom, math.sqrt(2 * freedom)
-
-
-def test_frequencies_of_100_000_draws():
-    # Fails of itself with a probability under 1e-6: chi-square of 599 degrees of freedom, nearly normal, exceeds
-    # its mean by 6 standard deviations with one of 3e-8. The seed is fixed, so that it fails always or never.
-    weights = np.concatenate([np.full(300, 2.0), np.zeros(100), np.full(300, 1.0)])
-    probabilities = weights / weights.sum()
-    uniforms = np.random.default_rng(11).random(100_000)
-    ids = np.concatenate([draw(np.tile(logs(*probabilities), (1000, 1)), part) for part in np.split(uniforms, 100)])
-    statistic, mean, deviation = chi_square(np.bincount(ids, minlength=700), probabilities)
-    assert abs(statistic - mean) < 6 * deviation
-
-
-def test_frequencies_after_the_filters():
-    # Two degrees of freedom: chi-square exceeds 28 with the probability exp(-14), under 1e-6.
-    row = filter_logprobs(logs(0.4, 0.3, 0.05, 0.2, 0.05), SamplingConfig(temperature=1.0, top_k=3))
-    ids = draw(np.tile(row, (20_000, 1)), np.random.default_rng(5).random(20_000))
-    statistic, _, _ = chi_square(np.bincount(ids, minlength=5), np.array([4, 3, 0, 2, 0]) / 9)
-    assert statistic < 28
-
-
-@settings(max_examples=100, deadline=None)
-@given(weights=distributions, uniform=st.floats(0, 1, exclude_max=True))
-def test_draw_is_the_inverse_of_the_running_sum(weights, uniform):
-    row = normalized(weights)
-    (word,) = draw(row[np.newaxis], [uniform])
-    mass = np.array(weights) / sum(weights)
-    assert weights[word] > 0
-    assert mass[:word].sum() <= uniform + 1e-6
-    assert mass[: word + 1].sum() >= uniform - 1e-6
-
-
-def test_draw_at_the_ends():
-    row = logs(0, 0.5, 0, 0.5, 0)[np.newaxis]
-    assert draw(row, [0.0]).tolist() == [1]
-    assert draw(row, [np.nextafter(1, 0)]).tolist() == [3]
-    assert draw(row, [0.5]).tolist() == [3]
-    large = language_like(33_278, rows=4)
-    words = draw(large, np.full(4, np.nextafter(1, 0)))
-    assert (words >= 33_200).all()
-    assert (words < 33_278).all()
-
-
-def test_draw_across_blocks():
-    # Each word of a vocabulary of some blocks and a piece, by the uniform number in its middle.
-    size = 3 * 256 + 17
-    words = np.arange(size)
-    rows = np.full((size, size), -np.log(size), np.float32)
-    np.testing.assert_array_equal(draw(rows, (words + 0.5) / size), words)
-
-
-def test_a_row_draws_the_same_whatever_else_is_in_the_batch():
-    rows, uniforms = language_like(1000, rows=20), np.random.default_rng(0).random(20)
-    together = draw(rows, uniforms)
-    assert together.tolist() == [draw(rows[i : i + 1], uniforms[i : i + 1])[0] for i in range(20)]
-    assert len(set(together.tolist())) > 5
-
-
 # Bad input
 
 
@@ -315,8 +245,6 @@ def test_a_row_draws_the_same_whatever_else_is_in_the_batch():
         (lambda row: exclude(row, [4]), "ids between 0 and 3, but one has 4"),
         (lambda row: exclude(row, [1, -2]), "ids between 0 and 3, but one has -2"),
         (lambda row: exclude(row, range(4)), "no word is left to draw"),
-        (lambda row: draw(row[np.newaxis], [1.0]), "at least 0 and below 1"),
-        (lambda row: draw(row[np.newaxis], [0.1, 0.2]), "must be 1 numbers"),
     ],
 )
 def test_wrong_options_are_refused(call, message):
@@ -324,7 +252,7 @@ def test_wrong_options_are_refused(call, message):
         call(logs(*FOUR))
 
 
-ALL = {**FILTERS, "draw": lambda rows, x: draw(rows, [x, x]), "exclude": lambda rows, _: exclude(rows, [0])}
+ALL = {**FILTERS, "exclude": lambda rows, _: exclude(rows, [0])}
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from wordlm.config import SamplingConfig, TextConfig
+from wordlm.drawing import choose
 from wordlm.engine import Engine
-from wordlm.sampling import draw, exclude, filter_logprobs
+from wordlm.sampling import exclude
 from wordlm.tokenizer import Tokenizer
 from wordlm.vocab import EOS, PAD, SPECIALS, UNK, Vocabulary
 
@@ -172,7 +173,7 @@ def generate_ids(
         # A text of no words is none: the prompt goes on, and a paragraph does not end before it has begun.
         allowed = exclude(logprobs, [*never, EOS] if first else never)
         first = False
-        ids = draw(filter_logprobs(allowed, config), np.array([rngs[row].random() for row in rows]))
+        ids = choose(allowed, config, [rngs[row] for row in rows])
         yield rows, ids, np.exp(logprobs[np.arange(len(rows)), ids])
         keep = np.array([i for i, row in enumerate(rows) if not drafts[row].finished], int)
         if len(keep) < len(rows):

@@ -1,4 +1,4 @@
-"""Pure filters over the log-probabilities of the next word, and the draw from what they leave.
+"""Pure filters over the log-probabilities of the next word.
 
 Each filter takes log-probabilities of the shape (..., V), of any model, and returns new ones: float32, what it
 takes away is -inf, and what it leaves sums to one again. A filter that is off returns its input as it is; none
@@ -15,8 +15,6 @@ from wordlm.config import SamplingConfig
 from wordlm.errors import OptionError, WordlmError
 
 _FLOAT32 = np.finfo(np.float32)
-# Words summed together in the first stage of a draw: about the square root of a vocabulary.
-_BLOCK = 256
 # Bins of log-probability in which top-p looks for its last word, and words in a group in which top-k looks
 # for a first bound: both only matter for speed.
 _BINS = 1024
@@ -192,49 +190,24 @@ def exclude(logprobs: np.ndarray, token_ids: Iterable[int]) -> np.ndarray:
         )
     left = logprobs.copy()
     left[..., banned] = -np.inf
-    left -= _greatest(left)
-    left -= np.log(np.exp(left).sum(axis=-1, keepdims=True))
-    return left
+    return normalize(left)
 
 
-def draw(logprobs: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
-    """One word of each row by inverse CDF: the first word with which the mass exceeds the uniform number.
-
-    The random generator stays with the caller, so that a text draws the same words whatever else is in the batch.
-
-    Args:
-        logprobs: (batch, V), after the filters.
-        uniforms: (batch,) numbers, at least 0 and below 1.
-
-    Returns:
-        (batch,) token ids.
+def normalize(logprobs: np.ndarray) -> np.ndarray:
+    """Makes each row of (..., V) log-probabilities sum to one.
 
     Raises:
-        OptionError: a number outside of [0, 1), or a row without a word that can be drawn.
+        OptionError: a row without a word that can be drawn.
         WordlmError: the log-probabilities hold NaN.
 
     Example:
-        >>> draw(np.log([[0.5, 0.25, 0.25]] * 3), np.array([0.1, 0.6, 0.9])).tolist()
-        [0, 1, 2]
+        >>> print(np.exp(normalize(np.log([0.2, 0.1, 0.2]))).round(3))
+        [0.4 0.2 0.4]
     """
-    logprobs, uniforms = np.asarray(logprobs, np.float32), np.asarray(uniforms, np.float64)
-    if uniforms.shape != logprobs.shape[:1] or not ((uniforms >= 0) & (uniforms < 1)).all():
-        raise OptionError(f"`uniforms` must be {len(logprobs)} numbers, at least 0 and below 1, but are {uniforms}")
-    greatest = _greatest(logprobs).ravel()
-    return np.array([_draw_one(np.exp(row - top), u) for row, top, u in zip(logprobs, greatest, uniforms, strict=True)])
-
-
-def _draw_one(masses: np.ndarray, uniform: float) -> int:
-    # Sums of blocks first, then inside one block: the running sum of a whole vocabulary takes far longer.
-    sums = np.add.reduceat(masses, np.arange(0, len(masses), _BLOCK)).cumsum(dtype=np.float64)
-    target = uniform * sums[-1]
-    block = int(np.searchsorted(sums, target, side="right"))
-    start = block * _BLOCK
-    inside = masses[start : start + _BLOCK]
-    running = inside.cumsum(dtype=np.float64)
-    place = int(np.searchsorted(running, target - (sums[block - 1] if block else 0), side="right"))
-    # A block's sum and its running sum are rounded differently, so that its last word may be overrun.
-    return start + min(place, int(np.flatnonzero(inside)[-1]))
+    logprobs = np.asarray(logprobs, np.float32)
+    logprobs = logprobs - _greatest(logprobs)
+    logprobs -= np.log(np.exp(logprobs).sum(axis=-1, keepdims=True))
+    return logprobs
 
 
 def _greatest(logprobs: np.ndarray) -> np.ndarray:
