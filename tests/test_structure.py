@@ -19,9 +19,10 @@ TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in SOU
 # A module may import those of lower levels, and those before it in its own.
 LEVELS = [
     "errors config reports interrupt",
-    "atomic charset prose files text wordforms detokenizer tokenizer vocab prompts writer sampling drawing cells layout output engine "
-    "vector_files vector_formats vector_folders",
-    "rules draft restrictions constraints novelty embedding vectors corpus batches model fast_tensorflow softmax schedule weights checkpoint",
+    "atomic charset prose files text wordforms detokenizer tokenizer vocab prompts writer sampling drawing cells "
+    "layout output engine vector_files vector_formats vector_folders",
+    "rules draft restrictions novelty embedding vectors corpus batches model fast_tensorflow softmax schedule weights "
+    "checkpoint",
     "bundle learner examiner",
     "training generation",
     "language_model progress preparation",
