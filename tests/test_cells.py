@@ -4,6 +4,7 @@ import doctest
 
 import numpy as np
 import pytest
+from networks import textbook
 
 from wordlm import cells
 from wordlm.cells import CELLS, PARTS, Recurrent
@@ -24,27 +25,6 @@ def random_state(kind):
     return tuple(RNG.uniform(-0.9, 0.9, (B, U)).astype(np.float32) for _ in range(CELLS[kind].states))
 
 
-def sigmoid(x):
-    return 1 / (1 + np.exp(-x))
-
-
-def textbook(kind, x, state, kernel, recurrent, bias):
-    """One step as papers write it, gates in Keras' order."""
-    x, kernel, recurrent, bias = (array.astype(np.float64) for array in (x, kernel, recurrent, bias))
-    h = state[0].astype(np.float64)
-    gate = lambda array, number: array[..., number * U : (number + 1) * U]  # noqa: E731
-    if kind == "rnn":
-        return (np.tanh(x @ kernel + h @ recurrent + bias),)
-    if kind == "lstm":
-        z = x @ kernel + h @ recurrent + bias
-        c = sigmoid(gate(z, 1)) * state[1] + sigmoid(gate(z, 0)) * np.tanh(gate(z, 2))
-        return sigmoid(gate(z, 3)) * np.tanh(c), c
-    inputs, states = x @ kernel + bias[0], h @ recurrent + bias[1]
-    update, reset = (sigmoid(gate(inputs, number) + gate(states, number)) for number in (0, 1))
-    candidate = np.tanh(gate(inputs, 2) + reset * gate(states, 2))
-    return (update * h + (1 - update) * candidate,)
-
-
 def test_examples():
     result = doctest.testmod(cells)
     assert result.failed == 0
@@ -58,7 +38,7 @@ def test_scan_is_the_textbook(kind):
     before = [array.copy() for array in start]
     outputs, end = layer.scan(layer.project(X), start, None)
     for x, output in zip(X, outputs, strict=True):
-        state = textbook(kind, x, state, *weights(kind))
+        _, state = textbook(kind, x, state, *weights(kind))
         np.testing.assert_allclose(output, state[0], rtol=0, atol=1e-6)
     for array, expected in zip(end, state, strict=True):
         np.testing.assert_allclose(array, expected, rtol=0, atol=1e-6)
@@ -110,3 +90,43 @@ def test_no_steps(kind):
     assert outputs.shape == (0, B, U)
     assert all(not array.any() and array.shape == (B, U) for array in end)
     assert len(PARTS) == len(weights(kind))
+
+
+MASK = np.array([[1, 1], [1, 0], [0, 1], [1, 1], [0, 0], [1, 1]], bool)
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_a_trace_is_the_textbook(kind):
+    layer, start = Recurrent(kind, *weights(kind)), random_state(kind)
+    before = [array.copy() for array in start]
+    gates, states, end = layer.trace(X, start, MASK)
+    state = start
+    for time, (x, is_read) in enumerate(zip(X, MASK, strict=True)):
+        expected, new = textbook(kind, x, state, *weights(kind))
+        state = tuple(np.where(is_read[:, np.newaxis], after, old) for after, old in zip(new, state, strict=True))
+        assert set(gates) == set(expected)
+        for name, array in expected.items():
+            np.testing.assert_allclose(gates[name][time, is_read], array[is_read], rtol=0, atol=1e-6)
+            assert np.isnan(gates[name][time, ~is_read]).all()
+        np.testing.assert_allclose(states[:, time], state, rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(end, states[:, -1])
+    for array, copy in zip(start, before, strict=True):
+        np.testing.assert_array_equal(array, copy)
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_a_trace_is_a_scan(kind):
+    layer, start = Recurrent(kind, *weights(kind)), random_state(kind)
+    outputs, end = layer.scan(layer.project(X), start, MASK)
+    _, states, last = layer.trace(X, start, MASK)
+    np.testing.assert_allclose(states[0], outputs, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(last, end, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_a_trace_of_no_steps(kind):
+    layer, start = Recurrent(kind, *weights(kind)), random_state(kind)
+    gates, states, end = layer.trace(X[:0], start, MASK[:0])
+    assert all(array.shape == (0, B, U) for array in gates.values())
+    assert states.shape == (len(start), 0, B, U)
+    assert end is start

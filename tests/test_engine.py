@@ -2,46 +2,35 @@
 
 import dataclasses
 import doctest
-import itertools
 import math
 
 import numpy as np
 import pytest
+from networks import (
+    COMBINATIONS,
+    FEEDS,
+    KINDS,
+    SOME_DAILY,
+    TOKEN_IDS,
+    TOLERANCE,
+    N,
+    U,
+    V,
+    arrays_of,
+    assert_same_state,
+    keras_model,
+    last_words,
+    make,
+    random_weights,
+    sigmoid,
+    zero_weights,
+)
 
 from wordlm import engine as engine_module
 from wordlm.config import PRESETS, ModelConfig
 from wordlm.engine import Engine, State
 from wordlm.errors import BundleError, OptionError, WordlmError
 from wordlm.layout import weight_shapes
-
-V, D, U, N = 30, 5, 6, 4  # vocabulary, embedding, units, context
-TOLERANCE = 1e-5
-
-CELLS = ("lstm", "gru", "rnn")
-FEEDS = ({"context": 0}, {"context": N}, {"context": N, "bidirectional": True})
-COMBINATIONS = [
-    {"cell": cell, "layers": layers, "dense": dense, "masking": masking, **feed}
-    for cell, layers, dense, masking, feed in itertools.product(CELLS, (1, 2), (0, 8), (False, True), FEEDS)
-]
-
-
-def make(**options):
-    return ModelConfig(**{"vocab_size": V, "embedding_dim": D, "units": U, "dense": 0} | options)
-
-
-def random_weights(config, seed=0, scale=1.5):
-    """Glorot-like kernels and random biases; the vectors of padding and, with masking, of words 3 and 7 are zero."""
-    rng = np.random.default_rng(seed)
-    weights = {}
-    for name, shape in weight_shapes(config).items():
-        fan = sum(shape) / len(shape) if name.endswith("kernel") else 1.0
-        weights[name] = (scale * rng.standard_normal(shape) / math.sqrt(fan)).astype(np.float32)
-    weights["embedding"][[0, 3, 7] if config.masking else [0]] = 0
-    return weights
-
-
-def zero_weights(config):
-    return {name: np.zeros(shape, np.float32) for name, shape in weight_shapes(config).items()}
 
 
 def keras_logprobs(config, weights):
@@ -62,39 +51,7 @@ def keras_logprobs(config, weights):
     return predict
 
 
-def keras_model(config, weights):
-    pytest.importorskip("keras")
-    from wordlm.model import build_model, set_weights
-
-    model = build_model(config)
-    set_weights(model, weights)
-    return model
-
-
-def last_words(token_ids, config):
-    """The last `context` words of a row, padded on the right."""
-    words = [word for word in token_ids if word != 0][-config.context :]
-    return words + [0] * (config.context - len(words))
-
-
-# Padding at the end, in the middle and at the start, zero rows (3 and 7) everywhere, a row of padding alone.
-TOKEN_IDS = np.array(
-    [
-        [5, 3, 9, 12, 7, 29, 4, 1],
-        [2, 8, 3, 0, 0, 0, 0, 0],
-        [0, 6, 0, 11, 3, 3, 7, 13],
-        [3, 7, 3, 7, 5, 5, 5, 5],
-        [0, 0, 0, 0, 0, 0, 0, 0],
-    ]
-)
-
-
-# Every day: one layer without dense, two with it. The other half takes as long again.
-@pytest.mark.parametrize(
-    "options",
-    [pytest.param(o, marks=() if (o["layers"] == 2) == bool(o["dense"]) else pytest.mark.slow) for o in COMBINATIONS],
-    ids=lambda o: "-".join(f"{k}={v}" for k, v in o.items()),
-)
+@pytest.mark.parametrize("options", SOME_DAILY, ids=str)
 def test_engine_equals_keras(options):
     config = make(**options)
     weights = random_weights(config)
@@ -117,15 +74,6 @@ def test_engine_equals_keras(options):
         stepped.append(logprobs_t)
     np.testing.assert_allclose(np.stack(stepped, axis=1), expected, rtol=0, atol=TOLERANCE)
     assert_same_state(step_state, state)
-
-
-def assert_same_state(a, b):
-    for x, y in zip(arrays_of(a), arrays_of(b), strict=True):
-        np.testing.assert_allclose(x, y, rtol=0, atol=1e-6)
-
-
-def arrays_of(state):
-    return [array for layer in state.layers for array in layer] + ([] if state.window is None else [state.window])
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -155,7 +103,7 @@ def test_probabilities_are_those_of_predict(options):
     np.testing.assert_allclose(np.exp(logprobs[:, -1] if config.context else logprobs), expected, rtol=1e-5, atol=1e-8)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 def test_large_activations_equal_keras(cell):
     # Saturated gates: sigmoid and softmax must not overflow, and log-probabilities reach far down.
     config = make(cell=cell, layers=2)
@@ -283,11 +231,7 @@ def test_output_bias_alone_is_the_distribution():
     np.testing.assert_allclose(np.exp(logprobs), [[0.5, 0.25, 0.125, 0.125]], rtol=1e-6)
 
 
-def sigmoid(x):
-    return 1 / (1 + math.exp(-x))
-
-
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 def test_one_unit_by_hand(cell):
     """Weights that tell the gates apart, one unit, two words: h written out with scalars."""
     config = ModelConfig(vocab_size=3, embedding_dim=1, cell=cell, units=1, dense=0)

@@ -20,7 +20,7 @@ TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in SOU
 LEVELS = [
     "errors config reports interrupt",
     "atomic charset prose files text wordforms detokenizer tokenizer vocab prompts writer sampling drawing cells "
-    "layout output engine vector_files vector_formats vector_folders",
+    "layout output state trace engine cache vector_files vector_formats vector_folders",
     "rules draft restrictions novelty embedding vectors corpus batches model fast_tensorflow softmax schedule weights "
     "checkpoint",
     "bundle learner examiner",
@@ -28,6 +28,7 @@ LEVELS = [
     "language_model progress preparation",
     "pipeline",
     "cli_options",
+    "cli_generate cli_vectors",
     "cli",
 ]
 ORDER = " ".join(LEVELS).split()
@@ -37,7 +38,7 @@ DOORS = {
     "gensim": {"vectors"},
     "pyarrow": {"vector_folders"},
     "h5py": {"weights"},
-    "click": {"cli", "cli_options"},
+    "click": {"cli", "cli_generate", "cli_options", "cli_vectors"},
     "rich": {"progress"},
     # The others only ask which devices there are.
     "tensorflow": {"fast_tensorflow", "learner", "model"},

@@ -19,12 +19,14 @@ class Cell:
             gates * units), are overwritten.
         order: its gates, by their numbers in Keras' layout, those with a sigmoid first.
         sigmoids: how many these are.
+        names: the gates' names, in that order; a simple RNN's single product is no gate.
         states: arrays in a state: (h,), or (h, c).
     """
 
     step: Callable[..., tuple[np.ndarray, ...]]
     order: tuple[int, ...]
     sigmoids: int
+    names: tuple[str, ...]
     states: int
 
     @property
@@ -96,6 +98,24 @@ class Recurrent:
             outputs[time] = state[0]
         return outputs, state
 
+    def trace(
+        self, x: np.ndarray, state: tuple[np.ndarray, ...], mask: np.ndarray
+    ) -> tuple[dict[str, np.ndarray], np.ndarray, tuple[np.ndarray, ...]]:
+        """Reads (time, batch, d) inputs and keeps all that happens.
+
+        Returns:
+            The gates by name, each (time, batch, units), NaN where `mask` (time, batch) is False; the states after
+            every step, (states, time, batch, units), the output first; and the state after the last one.
+        """
+        z = self.project(x)
+        states = np.empty((self._cell.states, *z.shape[:2], self.units), np.float32)
+        for time in range(len(z)):
+            _, state = self.scan(z[time : time + 1], state, mask[time : time + 1])
+            states[:, time] = state
+        z[~mask] = np.nan
+        gates = np.split(z, self._cell.gates, axis=-1)
+        return dict(zip(self._cell.names, gates, strict=False)), states, state
+
 
 def _lstm(
     z: np.ndarray, state: tuple[np.ndarray, ...], kernel: np.ndarray, bias: np.ndarray | None
@@ -144,7 +164,7 @@ def _rnn(
 
 
 CELLS = {
-    "lstm": Cell(_lstm, order=(0, 1, 3, 2), sigmoids=3, states=2),  # input, forget, output; candidate
-    "gru": Cell(_gru, order=(0, 1, 2), sigmoids=2, states=1),  # update, reset; candidate
-    "rnn": Cell(_rnn, order=(0,), sigmoids=0, states=1),
+    "lstm": Cell(_lstm, (0, 1, 3, 2), sigmoids=3, names=("input", "forget", "output", "candidate"), states=2),
+    "gru": Cell(_gru, (0, 1, 2), sigmoids=2, names=("update", "reset", "candidate"), states=1),
+    "rnn": Cell(_rnn, (0,), sigmoids=0, names=(), states=1),
 }

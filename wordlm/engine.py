@@ -7,65 +7,20 @@ gives. A state is never changed in place, so that any number of continuations ca
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from wordlm.cells import PARTS, Recurrent
 from wordlm.config import ModelConfig
-from wordlm.errors import OptionError
 from wordlm.layout import checked, prefixes
 from wordlm.output import OutputLayer
+from wordlm.state import State, check_batch_size, check_ids, empty_window, slide
+from wordlm.trace import LayerTrace, Trace
 
 # Float32 numbers that a temporary may take: 4M keep the input products of a long text at 16 MB.
 _PRODUCT_FLOATS = 1 << 22
 _WINDOWS_AT_ONCE = 256
-
-
-@dataclass(frozen=True)
-class State:
-    """What a model remembers of the words read so far, of a whole batch.
-
-    Args:
-        layers: for each recurrent layer (h,), or (h, c) with LSTM cells, each (batch, units) float32; empty for
-            a window model.
-        window: (batch, context) token ids, padded with 0 on the right, of a window model; else None.
-    """
-
-    layers: tuple[tuple[np.ndarray, ...], ...]
-    window: np.ndarray | None = None
-
-    @property
-    def batch_size(self) -> int:
-        """Texts in the batch."""
-        return len(self.layers[0][0] if self.window is None else self.window)
-
-    def select(self, indices: Sequence[int] | np.ndarray) -> State:
-        """The state of some rows of the batch, in the order of `indices`; a row may come more than once.
-
-        Example:
-            >>> state = State((), window=np.array([[5, 0], [6, 7]]))
-            >>> state.select([1, 1, 0]).window.tolist()
-            [[6, 7], [6, 7], [5, 0]]
-        """
-        indices = np.asarray(indices, dtype=np.intp)
-        layers = tuple(tuple(array[indices] for array in layer) for layer in self.layers)
-        return State(layers, None if self.window is None else self.window[indices])
-
-    def join(self, other: State) -> State:
-        """The rows of this state, then those of another one of the same model.
-
-        Example:
-            >>> state = State((), window=np.array([[5, 0]]))
-            >>> state.join(State((), window=np.array([[6, 7]]))).window.tolist()
-            [[5, 0], [6, 7]]
-        """
-        layers = tuple(
-            tuple(np.concatenate(arrays) for arrays in zip(mine, theirs, strict=True))
-            for mine, theirs in zip(self.layers, other.layers, strict=True)
-        )
-        return State(layers, None if self.window is None else np.concatenate([self.window, other.window]))
 
 
 class Engine:
@@ -107,10 +62,9 @@ class Engine:
 
     def initial_state(self, batch_size: int) -> State:
         """The state of `batch_size` texts of which nothing has been read yet."""
-        if batch_size < 1:
-            raise OptionError(f"`batch_size` must be at least 1, but is {batch_size!r}")
         if self.config.context:
-            return State((), np.zeros((batch_size, self.config.context), np.intp))
+            return empty_window(batch_size, self.config.context)
+        check_batch_size(batch_size)
         return State(tuple(layer.zeros(batch_size) for (layer,) in self._layers))
 
     def step(self, token_ids: np.ndarray | Sequence[int], state: State) -> tuple[np.ndarray, State]:
@@ -127,13 +81,13 @@ class Engine:
             OptionError: ids out of range, or not as many as the state has texts.
             WordlmError: the prediction is NaN.
         """
-        token_ids = self._check(token_ids, state, 1)
+        token_ids = check_ids(token_ids, 1, state.batch_size, self.config.vocab_size)
         with np.errstate(invalid="ignore", over="ignore"):
             if state.window is None:
                 top, layers = self._read(token_ids[np.newaxis], state.layers)
                 top, state = top[0], State(layers)
             else:
-                state = State((), _slide(state.window, token_ids))
+                state = State((), slide(state.window, token_ids))
                 top = self._read_windows(state.window)
             return self._output.logprobs(self._apply_dense(top)), state
 
@@ -156,24 +110,24 @@ class Engine:
 
     def read(self, token_ids: np.ndarray | Sequence, state: State | None = None) -> State:
         """As `run`, for the new state alone: nothing is predicted."""
-        return self.hidden(token_ids, state)[1]
+        token_ids, state = self._begin(token_ids, state)
+        if state.window is not None:
+            return _slide_through(state.window, token_ids)
+        with np.errstate(invalid="ignore", over="ignore"):
+            for _, after in self._stretches(token_ids, state):
+                end = after
+        return end
 
     def hidden(self, token_ids: np.ndarray | Sequence, state: State | None = None) -> tuple[np.ndarray, State]:
         """As `run`, but stops before the output layer: (batch, time, d) float32, and the new state."""
-        token_ids = np.asarray(token_ids)
-        if state is None:
-            state = self.initial_state(max(1, len(token_ids)))
-        token_ids = self._check(token_ids, state, 2)
+        token_ids, state = self._begin(token_ids, state)
+        stretches = self._stretches if state.window is None else self._stretches_of_windows
+        pieces = []
         with np.errstate(invalid="ignore", over="ignore"):
-            if state.window is not None:
-                return self._hidden_of_windows(token_ids, state.window)
-            layers, pieces = state.layers, []
-            widest = max(layer.width for (layer,) in self._layers)
-            times = max(1, _PRODUCT_FLOATS // (len(token_ids) * widest))
-            for start in range(0, max(1, token_ids.shape[1]), times):
-                top, layers = self._read(token_ids[:, start : start + times].T, layers)
-                pieces.append(self._apply_dense(top.swapaxes(0, 1)))
-            return np.concatenate(pieces, axis=1) if len(pieces) > 1 else pieces[0], State(layers)
+            for top, after in stretches(token_ids, state):
+                pieces.append(self._apply_dense(top))
+                end = after
+        return np.concatenate(pieces, axis=1) if len(pieces) > 1 else pieces[0], end
 
     def logprobs(self, hidden: np.ndarray) -> np.ndarray:
         """The output layer: from what `hidden` gives, (..., d), to log-probabilities, (..., V) float32."""
@@ -181,27 +135,79 @@ class Engine:
             flat = self._output.logprobs(hidden.reshape(-1, hidden.shape[-1]))
         return flat.reshape(*hidden.shape[:-1], self.config.vocab_size)
 
-    def _check(self, token_ids: np.ndarray | Sequence, state: State, axes: int) -> np.ndarray:
-        """The ids as an array of (batch,) or (batch, time), every one in range."""
-        ids = np.asarray(token_ids)
-        if ids.dtype.kind not in "iu" and ids.size:
-            raise OptionError(f"`token_ids` must be whole numbers, but are of type {ids.dtype}")
-        ids = ids.astype(np.intp, copy=False)
-        if ids.ndim != axes:
-            wanted = "(batch,)" if axes == 1 else "(batch, time)"
-            raise OptionError(f"`token_ids` must have the shape {wanted}, but have {ids.shape}")
-        if len(ids) != state.batch_size:
-            raise OptionError(
-                f"`token_ids` must have a row for each of the state's {state.batch_size} texts, but have {len(ids)}"
-            )
-        # Seen as unsigned numbers, negative ids are too large ones: one pass instead of two.
-        if ids.size and ids.view(np.uintp).max() >= self.config.vocab_size:
-            wrong = ids[(ids < 0) | (ids >= self.config.vocab_size)]
-            raise OptionError(
-                f"token ids must be between 0 and {self.config.vocab_size - 1}, the model's last word, "
-                f"but there is {wrong[0]}; use the model's own vocabulary"
-            )
-        return ids
+    def trace(self, token_ids: np.ndarray | Sequence, state: State | None = None) -> tuple[Trace, State]:
+        """Reads many words of each text, and keeps what happens inside at each of them.
+
+        A window model reads the same words again at every step. What is kept is the reading of the last window:
+        its words, at most the last `context` ones, padded on the right where a text has fewer.
+
+        Args:
+            token_ids: (batch, time) ids, padded with 0 where texts end.
+            state: what was read before; None: nothing.
+
+        Returns:
+            The gates and states of every layer, and what the predictions are made of: `logprobs(trace.top)`
+            are those of `run`; and the new state.
+
+        Raises:
+            OptionError: ids out of range, or not as many rows as the state has texts.
+
+        Example:
+            >>> from wordlm.layout import weight_shapes
+            >>> config = ModelConfig(vocab_size=10, embedding_dim=4, units=3, dense=0)
+            >>> engine = Engine(config, {name: np.zeros(shape) for name, shape in weight_shapes(config).items()})
+            >>> trace, state = engine.trace([[5, 8]])
+            >>> trace.layers[0].name, trace.layers[0].gates["forget"].tolist()
+            ('recurrent_1', [[[0.5, 0.5, 0.5], [0.5, 0.5, 0.5]]])
+        """
+        token_ids, state = self._begin(token_ids, state)
+        if state.window is None:
+            starts = [[layer] for layer in state.layers]
+        else:
+            state = _slide_through(state.window, token_ids)
+            used = np.flatnonzero(((state.window != 0) | self._is_read[state.window]).any(axis=0))
+            token_ids = state.window[:, : used[-1] + 1 if used.size else 0]
+            starts = [[layer.zeros(len(token_ids)) for layer in directions] for directions in self._layers]
+        x, mask = self._embedding[token_ids.T], self._is_read[token_ids.T]
+        traces, ends = [], []
+        with np.errstate(invalid="ignore", over="ignore"):
+            for number, (directions, before) in enumerate(zip(self._layers, starts, strict=True), 1):
+                ways = zip(prefixes(self.config, number), directions, before, (1, -1), strict=False)
+                pairs = [_trace(name, layer, x, start, mask, way) for name, layer, start, way in ways]
+                x = np.concatenate([trace.hidden for trace, _ in pairs], axis=-1).swapaxes(0, 1)
+                traces += [trace for trace, _ in pairs]
+                ends.append([end for _, end in pairs])
+            if state.window is None:
+                top, state = x.swapaxes(0, 1), State(tuple(end for (end,) in ends))
+            else:
+                top = np.concatenate([end[0] for end in ends[-1]], axis=-1)[:, np.newaxis]
+            return Trace(token_ids, mask.T, tuple(traces), self._apply_dense(top)), state
+
+    def _begin(self, token_ids: np.ndarray | Sequence, state: State | None) -> tuple[np.ndarray, State]:
+        """The (batch, time) ids as an array, and the state before them."""
+        token_ids = np.asarray(token_ids)
+        if state is None:
+            state = self.initial_state(max(1, len(token_ids)))
+        return check_ids(token_ids, 2, state.batch_size, self.config.vocab_size), state
+
+    def _stretches(self, token_ids: np.ndarray, state: State) -> Iterator[tuple[np.ndarray, State]]:
+        """Stream layers over (batch, time) ids in stretches that memory holds: outputs (batch, t, units), states."""
+        layers = state.layers
+        widest = max(layer.width for (layer,) in self._layers)
+        times = max(1, _PRODUCT_FLOATS // (len(token_ids) * widest))
+        for start in range(0, max(1, token_ids.shape[1]), times):
+            top, layers = self._read(token_ids[:, start : start + times].T, layers)
+            yield top.swapaxes(0, 1), State(layers)
+
+    def _stretches_of_windows(self, token_ids: np.ndarray, state: State) -> Iterator[tuple[np.ndarray, State]]:
+        """As `_stretches`, of a window model: outputs of the windows after each word."""
+        window, batch_size = state.window, len(token_ids)
+        times = max(1, _WINDOWS_AT_ONCE // batch_size)
+        for start in range(0, max(1, token_ids.shape[1]), times):
+            windows = [window := slide(window, column) for column in token_ids[:, start : start + times].T]
+            flat = np.reshape(windows, (len(windows) * batch_size, self.config.context)).astype(np.intp, copy=False)
+            top = self._read_windows(flat)
+            yield top.reshape(len(windows), batch_size, top.shape[1]).swapaxes(0, 1), State((), window)
 
     def _read(
         self, token_ids: np.ndarray, states: tuple[tuple[np.ndarray, ...], ...]
@@ -236,17 +242,6 @@ class Engine:
             x = np.concatenate(outputs, axis=-1) if len(outputs) > 1 else outputs[0]
         return np.concatenate(last, axis=-1) if len(last) > 1 else last[0]
 
-    def _hidden_of_windows(self, token_ids: np.ndarray, window: np.ndarray) -> tuple[np.ndarray, State]:
-        windows = np.empty((*token_ids.shape, self.config.context), np.intp)
-        for time in range(token_ids.shape[1]):
-            windows[:, time] = window = _slide(window, token_ids[:, time])
-        flat = windows.reshape(-1, self.config.context)
-        hidden = np.empty((len(flat), self._output.size), np.float32)
-        for start in range(0, len(flat), _WINDOWS_AT_ONCE):
-            piece = slice(start, start + _WINDOWS_AT_ONCE)
-            hidden[piece] = self._apply_dense(self._read_windows(flat[piece]))
-        return hidden.reshape(*token_ids.shape, hidden.shape[1]), State((), window)
-
     def _apply_dense(self, x: np.ndarray) -> np.ndarray:
         if self._dense is None:
             return x
@@ -256,10 +251,18 @@ class Engine:
         return np.maximum(x, 0, out=x)
 
 
-def _slide(window: np.ndarray, token_ids: np.ndarray) -> np.ndarray:
-    """The (batch, context) windows after one more word each; padding is no word and changes nothing."""
-    is_full = window[:, -1] != 0
-    moved = np.where(is_full[:, np.newaxis], np.roll(window, -1, axis=1), window)
-    places = np.where(is_full, window.shape[1] - 1, np.count_nonzero(window, axis=1))
-    moved[np.arange(len(window)), places] = token_ids
-    return np.where((token_ids != 0)[:, np.newaxis], moved, window)
+def _slide_through(window: np.ndarray, token_ids: np.ndarray) -> State:
+    """The state of a window model after (batch, time) ids."""
+    for column in token_ids.T:
+        window = slide(window, column)
+    return State((), window)
+
+
+def _trace(
+    name: str, layer: Recurrent, x: np.ndarray, state: tuple[np.ndarray, ...], mask: np.ndarray, way: int
+) -> tuple[LayerTrace, tuple[np.ndarray, ...]]:
+    """One layer over (time, batch, d), from the last word if `way` is -1: its trace, and its state at the end."""
+    gates, states, end = layer.trace(x[::way], state, mask[::way])
+    hidden, *cell = states[:, ::way].swapaxes(1, 2)
+    gates = {gate: array[::way].swapaxes(0, 1) for gate, array in gates.items()}
+    return LayerTrace(name, gates, cell[0] if cell else None, hidden), end
