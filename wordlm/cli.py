@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shlex
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from wordlm import __version__
+from wordlm.cli_generate import generate
 from wordlm.cli_options import Group, given, json_option, options_of, set_kind, text_options
-from wordlm.config import PRESETS, DataConfig, ModelConfig, SamplingConfig, TrainConfig
+from wordlm.cli_vectors import vectors
+from wordlm.config import PRESETS, DataConfig, ModelConfig, TrainConfig
 from wordlm.errors import OptionError
 
 if TYPE_CHECKING:
@@ -129,39 +130,6 @@ FIGURES = (
 )  # fmt: skip
 
 
-@main.command(short_help="Make new texts.")
-@click.argument("model", metavar="DIR")
-@click.option("--prompt", default="", help="what the texts go on from, mid-sentence")
-@click.option("-n", "n", default=1, type=click.IntRange(1), show_default=True, help="how many texts")
-@options_of(SamplingConfig)
-@json_option
-def generate(model: str, prompt: str, n: int, as_json: bool, **options: Any) -> None:
-    """Make new texts with the model in DIR.
-
-    A text ends with its paragraph, or after --sentences or --max-words.
-
-    \b
-    wordlm generate models/book
-    wordlm generate models/book --prompt "It was a dark" -n 5 --sentences 1 --seed 7
-    """
-    from wordlm.language_model import load
-
-    lm = load(model)
-    options = given(options)
-    SamplingConfig(**options)  # before anything is said about the prompt
-    unknown = lm.read_prompt(prompt).unknown
-    if unknown:
-        _warn([f"the model does not know {', '.join(unknown)}: read as <unk>"])
-    texts = lm.generate_many(prompt, n, **options)
-    if as_json:
-        click.echo(json.dumps([dataclasses.asdict(text) for text in texts], ensure_ascii=False))
-        return
-    for number, text in enumerate(texts):
-        if number and options.get("sentences"):
-            click.echo()  # such a text can have several lines
-        click.echo(text.text)
-
-
 @main.command(short_help="Say what a model is.")
 @click.argument("model", metavar="DIR")
 @json_option
@@ -181,110 +149,6 @@ def info(model: str, as_json: bool) -> None:
         return
     for name, value in _facts(lm):
         click.echo(f"{name:<12} {value}")
-
-
-@main.group(short_help="Word vectors: coverage, neighbours, conversion, training.")
-def vectors() -> None:
-    """Look into files of word vectors, convert them, train new ones.
-
-    \b
-    wordlm vectors nearest whale
-    wordlm vectors coverage book.txt
-    """
-
-
-@vectors.command(short_help="How much of a text a vector file covers.")
-@click.argument("texts", nargs=-1, required=True)
-@options_of(DataConfig, only=["vectors", "vocab_size", "min_count", "trust_pickle"])
-@text_options
-@json_option
-def coverage(texts: tuple[str, ...], as_json: bool, **options: Any) -> None:
-    """Say how much of TEXTS the vectors cover, by word and by token, and which frequent words they lack.
-
-    \b
-    wordlm vectors coverage book.txt
-    wordlm vectors coverage book.txt --vectors glove.840B.300d.txt
-    """
-    from wordlm.preparation import cover
-
-    set_kind(options)
-    found = cover(texts, **given(options))
-    if as_json:
-        click.echo(json.dumps({"vectors": found.name} | dataclasses.asdict(found.coverage), ensure_ascii=False))
-        return
-    click.echo(f"{found.name}: {found.coverage.types:.1%} of the words, {found.coverage.tokens:.1%} of the tokens")
-    for word, count in found.coverage.missing:
-        click.echo(f"{count:8,}  {word}")
-    _warn(found.warnings)
-
-
-@vectors.command(short_help="Neighbours of a word.")
-@click.argument("word")
-@options_of(DataConfig, only=["vectors", "trust_pickle"])
-@click.option("-k", default=10, type=click.IntRange(1), show_default=True, help="how many")
-@json_option
-def nearest(word: str, k: int, as_json: bool, **options: Any) -> None:
-    """The words whose vectors are nearest to that of WORD, by cosine.
-
-    \b
-    wordlm vectors nearest whale
-    """
-    from wordlm.vectors import nearest as find
-
-    config = DataConfig(**given(options))
-    found = find(config.vectors, word, k, trust_pickle=config.trust_pickle)
-    if as_json:
-        click.echo(json.dumps([{"word": w, "cosine": c} for w, c in found], ensure_ascii=False))
-        return
-    for neighbour, cosine in found:
-        click.echo(f"{cosine:.3f}  {neighbour}")
-
-
-@vectors.command(short_help="To a form that opens at once.")
-@click.argument("source", metavar="FILE")
-@click.argument("out", metavar="DIR")
-@options_of(DataConfig, only=["trust_pickle"])
-@click.option("--overwrite", is_flag=True, help="replace the folder DIR")
-@json_option
-def convert(source: str, out: str, overwrite: bool, as_json: bool, **options: Any) -> None:
-    """Convert a FILE of vectors to the folder DIR, which --vectors maps into memory instead of parsing it.
-
-    \b
-    wordlm vectors convert glove.6B.100d.txt vectors/glove-100d
-    """
-    from wordlm.vectors import convert as write
-
-    warnings = write(source, out, trust_pickle=DataConfig(**given(options)).trust_pickle, overwrite=overwrite)
-    click.echo(json.dumps({"vectors": out, "warnings": warnings}, ensure_ascii=False) if as_json else out)
-    _warn([] if as_json else warnings)
-
-
-@vectors.command("train", short_help="Vectors from a text.")
-@click.argument("texts", nargs=-1, required=True)
-@click.option("--out", required=True, help="folder of the new vectors")
-@options_of(DataConfig, only=["embedding_dim"])
-@click.option("--min-count", type=int, help="rarer words get no vector [default: 2]")
-@click.option("--epochs", type=int, help="passes over the text [default: 5]")
-@options_of(TrainConfig, only=["seed"])
-@text_options
-@click.option("--overwrite", is_flag=True, help="replace the folder at --out")
-@json_option
-def train_vectors(texts: tuple[str, ...], out: str, overwrite: bool, as_json: bool, **options: Any) -> None:
-    """Train vectors on TEXTS (gensim's Word2Vec, skip-gram) and save them to a folder for --vectors.
-
-    \b
-    wordlm vectors train library/ --out vectors/library --embedding-dim 100
-    """
-    from wordlm.preparation import make_vectors
-
-    set_kind(options)
-    count = make_vectors(texts, out, overwrite=overwrite, **given(options))
-    click.echo(json.dumps({"vectors": out, "words": count}) if as_json else f"{out}: {count:,} words")
-
-
-def _warn(warnings: Iterable[str]) -> None:
-    for warning in warnings:
-        click.echo(f"Warning: {warning}", err=True)
 
 
 def _number(value: float | None) -> str:
@@ -323,6 +187,9 @@ def _facts(lm: LanguageModel) -> Iterator[tuple[str, str]]:
     yield "created", str(data.get("created"))
     yield "versions", ", ".join(f"{name} {version}" for name, version in data["versions"].items())
 
+
+main.add_command(generate)
+main.add_command(vectors)
 
 if __name__ == "__main__":
     sys.exit(main())

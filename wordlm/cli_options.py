@@ -13,8 +13,40 @@ from wordlm.config import TextConfig
 from wordlm.errors import OptionError, WordlmError
 
 
+class Many(click.Option):
+    """An option that takes all words up to the next option: `--ban very really`, and `--ban very --ban really`."""
+
+    def __init__(self, *declarations: Any, **settings: Any) -> None:
+        super().__init__(*declarations, **(settings | {"multiple": True}))
+
+
 class Command(click.Command):
     """Shows what the user can mend as one line, with the exit status 1."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, self._spread(args))
+
+    def _spread(self, args: list[str]) -> list[str]:
+        """`--ban a b` as `--ban a --ban b`; not before the arguments of the command, which would be swallowed."""
+        options = {name: param for param in self.params if isinstance(param, click.Option) for name in param.opts}
+        result: list[str] = []
+        many = waiting = None
+        arguments = 0
+        for position, arg in enumerate(args):
+            if arg == "--":
+                return result + args[position:]
+            if waiting:
+                waiting = None
+            elif arg.startswith("-") and len(arg) > 1:
+                option = options.get(arg.partition("=")[0])
+                many = arg.partition("=")[0] if isinstance(option, Many) and arguments else None
+                waiting = option and not option.is_flag and "=" not in arg
+            elif many:
+                result.append(many)
+            else:
+                arguments += 1
+            result.append(arg)
+        return result
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -49,9 +81,12 @@ def options_of(config: type, *, only: Iterable[str] = (), but: Iterable[str] = (
                 continue
             name, kind = "--" + f.name.replace("_", "-"), str(f.type).removesuffix(" | None")
             default = (name if f.default else None) if kind == "bool" else f.default
-            shown = "" if default is None else f" [default: {default}]"
+            shown = "" if default is None or default == "" else f" [default: {default}]"
             settings: dict[str, Any] = {"default": None, "help": f.metadata["help"] + shown}
-            if kind == "bool":
+            if kind == "tuple[str, ...]":
+                settings = {"default": (), "cls": Many, "metavar": "WORD...", "help": f.metadata["help"]}
+                decorate_one = click.option(name, f.name, **settings)
+            elif kind == "bool":
                 negative = f"--{name[5:]}" if name.startswith("--no-") else f"--no-{name[2:]}"
                 # What is on by default needs a way to turn it off; the rest is a plain flag.
                 declaration = f"{name}/{negative}" if f.default else name
@@ -89,4 +124,10 @@ def set_kind(options: dict[str, Any]) -> None:
 
 def given(options: dict[str, Any]) -> dict[str, Any]:
     """The options that the user gave; the others are left to the configs."""
-    return {name: value for name, value in options.items() if value is not None}
+    return {name: value for name, value in options.items() if value is not None and value != ()}
+
+
+def warn(warnings: Iterable[str]) -> None:
+    """Warnings on the standard error, a line each."""
+    for warning in warnings:
+        click.echo(f"Warning: {warning}", err=True)

@@ -1,43 +1,37 @@
-"""From an engine to text: the loop that draws words, the rules that end a text, and what comes out.
+"""From an engine to text: the loop that draws words, and what comes out of it.
 
-Three layers and one loop: `generate_ids` knows ids only, `generate` makes finished texts of them, and `stream`
-gives one text away piece by piece.
+Three layers and one loop: `sample` draws words for many drafts at once, `generate` makes finished texts of them,
+and `stream` gives one text away piece by piece. What must be searched for rather than drawn goes to `search`.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wordlm.config import SamplingConfig, TextConfig
+from wordlm.config import SamplingConfig
+from wordlm.draft import Draft
 from wordlm.drawing import choose
 from wordlm.engine import Engine
-from wordlm.sampling import exclude
+from wordlm.errors import OptionError
+from wordlm.prompts import read_prompt
+from wordlm.restrictions import restrict
+from wordlm.rules import Rules, read_rules
 from wordlm.tokenizer import Tokenizer
-from wordlm.vocab import EOS, PAD, SPECIALS, UNK, Vocabulary
+from wordlm.vocab import EOS, Vocabulary
+from wordlm.writer import pieces, write
 
-# Texts that run through the engine side by side; more of them come in further batches.
-BATCH_SIZE = 64
-_SENTENCE_ENDS = frozenset([".", "!", "?", "…", "...", "....", "。", "！", "？", "؟", "।", "॥", "۔", "።", "։"])
-_CLOSING = frozenset(["''", "”", "’", "»", ")", "]", "」", "』", "）"])
-_ALIKE = ('"', "'")  # quotation marks that open and close
-# A paragraph begins outside of any quotation. The detokenizer, which takes any piece of text, learns it from this.
-_OUTSIDE = ["(", '"', "'", "x", "'", '"', ")", "."]
-# Words of a paragraph that the spaces of its next word may depend on.
-_MEMORY = 512
+if TYPE_CHECKING:
+    from wordlm.novelty import CopyIndex
 
-
-@dataclass(frozen=True)
-class Prompt:
-    """What a text goes on from: as typed, its tokens, their ids, and the words that the model does not know."""
-
-    text: str
-    tokens: list[str]
-    ids: list[int]
-    unknown: list[str]
+# Texts that run through the engine side by side. Finished ones make room for further ones, an eighth at a time:
+# each change of the batch copies its state.
+BATCH_SIZE = 256
+_REFILL = BATCH_SIZE // 8
 
 
 @dataclass(frozen=True)
@@ -57,42 +51,19 @@ class GeneratedText:
     words: list[Word] = field(default_factory=list)
     """The continuation alone, as tokens; a token `<eos>` is the end of a paragraph within the text."""
     finish_reason: str = "max_words"
-    """Why it ended: "eos" (end of a paragraph), "sentences" or "max_words"."""
-
-
-def read_prompt(text: str, tokenizer: Tokenizer, vocabulary: Vocabulary) -> Prompt:
-    """The prompt as the model reads it; words that it does not know become `<unk>`.
-
-    Straight and typographic quotation marks stand for each other where the model knows only one kind. A model of
-    pretokenized text reads white-space tokens; what it does not know that way, `dark,` or `ill-fated` say, is split
-    as its text was.
-
-    Args:
-        text: any text; its white space parts words, and no paragraph ends in it.
-        tokenizer: how the model's text was split.
-        vocabulary: the model's words.
-
-    Example:
-        >>> vocabulary = Vocabulary(["<pad>", "<unk>", "<eos>", "a", "dark"])
-        >>> prompt = read_prompt("a dark knight", Tokenizer(), vocabulary)
-        >>> prompt.ids, prompt.unknown
-        ([3, 4, 1], ['knight'])
-    """
-    tokens: list[str] = []
-    for token in tokenizer.tokenize(_own_marks(text, vocabulary)):
-        known = token in vocabulary or tokenizer.config.kind != "pretokenized"
-        tokens += [token] if known else _split_further(token, tokenizer.config, vocabulary)
-    unknown = [token for token in tokens if token not in vocabulary]
-    return Prompt(text.rstrip(), tokens, vocabulary.encode(tokens), list(dict.fromkeys(unknown)))
+    """Why it ended: "eos" (end of a paragraph), "sentences", "stop", "end_with" or "max_words"."""
+    longest_copy: int | None = None
+    """Words in a row, at most, that it has in common with the texts it was to differ from; None: with none."""
 
 
 def generate(
     engine: Engine,
-    vocabulary: Vocabulary,
     tokenizer: Tokenizer,
+    vocabulary: Vocabulary,
     prompt: str = "",
-    n: int = 1,
     config: SamplingConfig = SamplingConfig(),  # noqa: B008 (frozen)
+    against: CopyIndex | None = None,
+    n: int = 1,
 ) -> Iterator[GeneratedText]:
     """Makes `n` texts, each as soon as it and those before it are finished.
 
@@ -100,229 +71,150 @@ def generate(
     `config.sentences` sentences, where paragraphs may end within, or after `config.max_words` words.
 
     Args:
-        engine: the network.
-        vocabulary: its words.
+        engine: the network, or anything with its methods.
         tokenizer: how its text was split.
+        vocabulary: its words.
         prompt: what the texts go on from, mid-sentence; empty for a new paragraph.
+        config: how they are made.
+        against: texts of which no more than a few words in a row may be copied.
         n: how many texts.
-        config: how words are drawn.
+
+    Raises:
+        OptionError: options that contradict each other or the vocabulary.
+        WordlmError: words to include could not be placed.
     """
+    if n < 1:
+        raise OptionError(f"`n` must be at least 1, but is {n}")
+    if config.beams and n > config.beams:
+        raise OptionError(f"`beams` must be at least the number of texts, which is {n}, but is {config.beams}")
     start = read_prompt(prompt, tokenizer, vocabulary)
-    rngs = _generators(config.seed, n)
-    for first in range(0, n, BATCH_SIZE):
-        batch = rngs[first : first + BATCH_SIZE]
-        drafts = [_Draft(vocabulary, start, config, tokenizer.config) for _ in batch]
-        for rows, ids, probabilities in generate_ids(engine, start.ids, batch, config, drafts):
-            for row, id, probability in zip(rows, ids.tolist(), probabilities.tolist(), strict=True):
-                drafts[row].add(id, probability)
-        for draft in drafts:
-            text = "".join(_pieces(start, iter(draft.words), tokenizer))
-            yield GeneratedText(text, draft.words, draft.finish_reason)
+    rules = read_rules(config, tokenizer, vocabulary)
+
+    def draft() -> Draft:
+        return Draft(rules, start, against.start() if against else None)
+
+    def texts() -> Iterator[GeneratedText]:
+        for one, ids, probabilities in _finished(engine, start.ids, draft, rules, n):
+            words = [Word(vocabulary[id], probability) for id, probability in zip(ids, probabilities, strict=True)]
+            text = write(start, [word.word for word in words], tokenizer)
+            yield GeneratedText(text, words, one.finish_reason, one.copies and one.copies.longest)
+
+    # Not a generator itself, so that errors come at the call.
+    return texts()
 
 
 def stream(
     engine: Engine,
-    vocabulary: Vocabulary,
     tokenizer: Tokenizer,
+    vocabulary: Vocabulary,
     prompt: str = "",
     config: SamplingConfig = SamplingConfig(),  # noqa: B008 (frozen)
+    against: CopyIndex | None = None,
 ) -> Iterator[str]:
     """One text of `generate` in pieces, as its words are drawn: joined together they are its text.
 
-    The prompt comes first. Marks wait for the next word, which decides where spaces stand.
+    The prompt comes first. Marks wait for the next word, which decides where spaces stand. No word is kept longer
+    than needed, so that a text may have millions. A text that is searched for comes in one piece.
     """
+    rules = read_rules(config, tokenizer, vocabulary)
+    if _is_searched(rules):
+        return (text.text for text in generate(engine, tokenizer, vocabulary, prompt, config, against))
     start = read_prompt(prompt, tokenizer, vocabulary)
-    draft = _Draft(vocabulary, start, config, tokenizer.config)
-
-    def words() -> Iterator[Word]:
-        for _, ids, probabilities in generate_ids(engine, start.ids, _generators(config.seed, 1), config, [draft]):
-            known = len(draft.words)
-            draft.add(int(ids[0]), float(probabilities[0]))
-            yield from draft.words[known:]
-
-    yield from _pieces(start, words(), tokenizer)
+    draft = Draft(rules, start, against.start() if against else None)
+    drawn = sample(engine, start.ids, zip([draft], _generators(config.seed, 1), strict=True), config)
+    return pieces(start, (vocabulary[id] for ((_, id, _),) in drawn if id is not None), tokenizer)
 
 
-def generate_ids(
+def sample(
     engine: Engine,
     prompt: Sequence[int],
-    rngs: Sequence[np.random.Generator],
+    texts: Iterable[tuple[Draft, np.random.Generator]],
     config: SamplingConfig,
-    drafts: Sequence[_Draft],
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """The loop: draws a word for each text that is not finished, until all are.
+) -> Iterator[list[tuple[Draft, int | None, float]]]:
+    """The loop: draws a word for each text in the batch, until all texts are finished.
 
     Args:
         engine: the network.
         prompt: ids read before the first draw, behind the `<eos>` that opens every text.
-        rngs: a random generator a text, so that a text does not depend on those beside it.
+        texts: empty drafts, and a random generator for each, so that a text does not depend on those beside it.
+            Taken up when there is room in the batch.
         config: how words are drawn.
-        drafts: the texts; a draft that is `finished` leaves the batch.
 
     Yields:
-        rows (B,) of the unfinished texts, ids (B,) drawn for them, and their probabilities (B,) under the
-        model, before any filter.
+        For each text of the batch: its draft, which has taken the word already; the word's id, or None if it is no
+        part of the text; its probability under the model, before any filter.
     """
-    hidden, state = engine.hidden(np.array([[EOS, *prompt]]))
-    logprobs = engine.logprobs(hidden[:, -1])
-    rows = np.arange(len(rngs))
-    logprobs, state = np.repeat(logprobs, len(rows), axis=0), state.select(np.zeros(len(rows), int))
-    never = [PAD, *([UNK] if config.no_unk else [])]
-    first = True
-    while len(rows):
-        # A text of no words is none: the prompt goes on, and a paragraph does not end before it has begun.
-        allowed = exclude(logprobs, [*never, EOS] if first else never)
-        first = False
-        ids = choose(allowed, config, [rngs[row] for row in rows])
-        yield rows, ids, np.exp(logprobs[np.arange(len(rows)), ids])
-        keep = np.array([i for i, row in enumerate(rows) if not drafts[row].finished], int)
-        if len(keep) < len(rows):
-            rows, ids, state = rows[keep], ids[keep], state.select(keep)
-        if len(rows):
-            logprobs, state = engine.step(ids, state)
+    *before, last = EOS, *prompt
+    opening = engine.read(np.array([before])) if before else engine.initial_state(1)
+    waiting = iter(texts)
+    drafts: list[Draft] = []
+    rngs: list[np.random.Generator] = []
+    ids, state = np.empty(0, np.intp), None
+    while True:
+        if len(drafts) <= BATCH_SIZE - _REFILL:
+            new = list(islice(waiting, BATCH_SIZE - len(drafts)))
+            if new:
+                fresh = opening.select(np.zeros(len(new), np.intp))
+                state = state.join(fresh) if state else fresh
+                ids = np.append(ids, [last] * len(new))
+                drafts += [draft for draft, _ in new]
+                rngs += [rng for _, rng in new]
+        if not drafts:
+            return
+        logprobs, state = engine.step(ids, state)
+        # The penalty changes the numbers of words that may be drawn; all else only takes words away.
+        own = logprobs.copy() if config.repetition_penalty > 1 else logprobs
+        restrict(logprobs, drafts)
+        ids = choose(logprobs, config, rngs)
+        probabilities = np.exp(own[np.arange(len(ids)), ids])
+        yield [
+            (draft, id if draft.add(id) else None, probability)
+            for draft, id, probability in zip(drafts, ids.tolist(), probabilities.tolist(), strict=True)
+        ]
+        keep = [row for row, draft in enumerate(drafts) if not draft.finished]
+        if len(keep) < len(drafts):
+            drafts, rngs = [drafts[row] for row in keep], [rngs[row] for row in keep]
+            ids, state = ids[keep], state.select(keep) if keep else None
 
 
-class _Draft:
-    """A text in the making: takes tokens and knows when it is finished."""
-
-    def __init__(self, vocabulary: Vocabulary, prompt: Prompt, config: SamplingConfig, text: TextConfig) -> None:
-        self.vocabulary, self.config, self.lowercase = vocabulary, config, text.lowercase
-        self.words: list[Word] = []
-        self.finish_reason = ""
-        self.sentences = 0
-        self.last = prompt.tokens[-1] if prompt.tokens else SPECIALS[EOS]
-        # The marks, and what may close behind them, that end the sentence unless it goes on in lower case.
-        self.is_over = False
-        self.open = {mark: prompt.tokens.count(mark) % 2 == 1 for mark in _ALIKE}
-
-    @property
-    def finished(self) -> bool:
-        return bool(self.finish_reason)
-
-    def add(self, id: int, probability: float) -> None:
-        token = self.vocabulary[id]
-        if not self.config.sentences:
-            if id == EOS:
-                self.finish_reason = "eos"
-                return
-        elif self._ends_sentence(token):
-            self.sentences += 1
-            if self.sentences == self.config.sentences:
-                self.finish_reason = "sentences"
-                return
-        self._append(token, probability)
-        if len(self.words) == self.config.max_words:
-            complete = self.is_over and self.sentences + 1 == self.config.sentences
-            self.finish_reason = "sentences" if complete else "max_words"
-
-    def _ends_sentence(self, token: str) -> bool:
-        """Whether the sentence before this token has come to its end."""
-        if token == SPECIALS[EOS]:
-            return self.last != SPECIALS[EOS]
-        if not self.is_over or token in _SENTENCE_ENDS or token in _CLOSING or self.open.get(token, False):
-            return False
-        # "Yes!" said he.
-        self.is_over = self.lowercase or not token[0].islower()
-        return self.is_over
-
-    def _append(self, token: str, probability: float) -> None:
-        if token == SPECIALS[EOS]:
-            self.open = dict.fromkeys(_ALIKE, False)
-            self.is_over = False
-        elif token in _SENTENCE_ENDS:
-            self.is_over = True
-        elif token in self.open:
-            self.is_over = self.is_over and self.open[token]
-            self.open[token] = not self.open[token]
-        elif token not in _CLOSING:
-            self.is_over = False
-        self.last = token
-        self.words.append(Word(token, probability))
+def _is_searched(rules: Rules) -> bool:
+    return bool(rules.config.beams or rules.include or rules.end)
 
 
-def _generators(seed: int | None, n: int) -> list[np.random.Generator]:
-    """A generator a text; number i does not depend on n."""
-    return [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(n)]
+def _finished(
+    engine: Engine, prompt: Sequence[int], draft: Callable[[], Draft], rules: Rules, n: int
+) -> Iterator[tuple[Draft, list[int], list[float]]]:
+    """The finished drafts in their order, with their ids and probabilities."""
+    config, rngs = rules.config, _generators(rules.config.seed, n)
+    if _is_searched(rules):
+        from wordlm.search import search  # most texts are drawn, and start without it
 
-
-def _pieces(prompt: Prompt, words: Iterator[Word], tokenizer: Tokenizer) -> Iterator[str]:
-    """A text as written, piece by piece: the prompt as typed, then what each word adds; a line a paragraph.
-
-    What is given stays: where a later mark makes the detokenizer think again about spaces before it, only the
-    rest follows the new opinion.
-    """
-    if prompt.text:
-        yield prompt.text
-    line = list(prompt.tokens)
-    given, anything = _as_written(line, tokenizer), bool(line)
-
-    def rest() -> str:
-        """What the line has beyond what is given."""
-        nonlocal given
-        text, before = _as_written(line, tokenizer), given
-        given = text
-        return text[len(before) :] if text.startswith(before) else text[_end_of(before, text) :]
-
-    for word in words:
-        if word.word == SPECIALS[EOS]:
-            if piece := rest():
-                yield piece
-            line, given = [], ""
-            continue
-        if not line and anything:
-            yield "\n"
-        anything = True
-        line.append(word.word)
-        if any(map(str.isalnum, word.word)) and (piece := rest()):
-            yield piece
-            if len(line) > _MEMORY:
-                line = line[-_MEMORY // 2 :]
-                given = _as_written(line, tokenizer)
-    if piece := rest():
-        yield piece
-
-
-def _as_written(line: list[str], tokenizer: Tokenizer) -> str:
-    if not any(mark in line for mark in _ALIKE):
-        return tokenizer.detokenize(line)
-    text = tokenizer.detokenize([*_OUTSIDE, *line])
-    return text[_end_of("".join(_OUTSIDE), text) :].lstrip()
-
-
-def _end_of(before: str, text: str) -> int:
-    """Where in `text` what `before` holds ends, if both are the same but for their spaces."""
-    count = sum(not character.isspace() for character in before)
-    for place, character in enumerate(text):
-        if not count:
-            return place
-        count -= not character.isspace()
-    return len(text)
-
-
-def _own_marks(text: str, vocabulary: Vocabulary) -> str:
-    """The text with the quotation marks and apostrophes that the model knows."""
-    has = vocabulary.__contains__
-    if has("’s") or has("”"):
-        if not has('"'):
-            text = re.sub(r'"(?=\w)', "“", text).replace('"', "”")
-        if not has("'s"):
-            text = text.replace("'", "’")
+    if config.beams:
+        for found in search(engine, prompt, draft(), None, n):
+            yield found.draft, found.ids, found.probabilities
+    elif _is_searched(rules):
+        for rng in rngs:
+            found = search(engine, prompt, draft(), rng if config.temperature else None)[0]
+            yield found.draft, found.ids, found.probabilities
     else:
-        text = text.translate(str.maketrans("“”‘’", "\"\"''"))
-    return text
+        unfinished: dict[Draft, tuple[list[int], list[float]]] = {}
+
+        def started() -> Iterator[tuple[Draft, np.random.Generator]]:
+            for rng in rngs:
+                unfinished[new := draft()] = [], []
+                yield new, rng
+
+        for drawn in sample(engine, prompt, started(), config):
+            for one, id, probability in drawn:
+                if id is not None:
+                    unfinished[one][0].append(id)
+                    unfinished[one][1].append(probability)
+            while unfinished and (first := next(iter(unfinished))).finished:
+                yield first, *unfinished.pop(first)
 
 
-def _split_further(token: str, config: TextConfig, vocabulary: Vocabulary) -> list[str]:
-    """A token that a model of pretokenized text does not know, as words and marks, if it knows any of these."""
-    if "@-@" in vocabulary:
-        # WikiText: ill @-@ fated, 10 @,@ 000, didn 't
-        token = re.sub(r"(?<=\w)-(?=\w)|(?<=\d)[.,](?=\d)", r" @\g<0>@ ", token)
-        token = re.sub(r"(?<=\w)'(?=\w)", " '", token)
-    pieces = [
-        piece
-        for part in token.split()
-        for piece in (
-            [part] if part in vocabulary else Tokenizer(TextConfig(lowercase=config.lowercase)).tokenize(part)
-        )
-    ]
-    return pieces if any(piece in vocabulary for piece in pieces) else [token]
+def _generators(seed: int | None, n: int) -> Iterator[np.random.Generator]:
+    """A generator a text; number i does not depend on n, and is made when its text begins."""
+    entropy = np.random.SeedSequence(seed).entropy
+    for number in range(n):
+        yield np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=(number,)))

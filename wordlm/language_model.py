@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wordlm import generation
 from wordlm.bundle import Bundle, load_bundle
+from wordlm.cache import CachedEngine
 from wordlm.config import ModelConfig, SamplingConfig
 from wordlm.engine import Engine
-from wordlm.errors import OptionError
+from wordlm.prompts import Prompt, read_prompt
+from wordlm.rules import Rules, read_rules
 from wordlm.tokenizer import Tokenizer
 from wordlm.vocab import Vocabulary
 
 if TYPE_CHECKING:
     import keras
+
+    from wordlm.novelty import CopyIndex
+
+    Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+    Against = CopyIndex | Paths
 
 
 def load(path: str | os.PathLike[str]) -> LanguageModel:
@@ -62,49 +69,94 @@ class LanguageModel:
         """The network in NumPy; the weights are read at the first use."""
         return Engine(self.config, self._bundle.weights)
 
-    def generate(self, prompt: str = "", **options: Any) -> str:
+    def generate(self, prompt: str = "", *, against: Against | None = None, **options: Any) -> str:
         """One new text, the prompt at its head.
 
         Args:
             prompt: what it goes on from; empty for a new paragraph.
-            options: fields of `SamplingConfig`: `max_words`, `sentences`, `temperature`, `top_k`, `top_p`,
-                `min_p`, `no_unk`, `seed`.
+            against: texts that it must not copy more than `max_copy` words in a row from: paths, or what
+                `copy_index` has made of them, which saves the time to read them again.
+            options: fields of `SamplingConfig`, `max_words`, `temperature`, `top_p`, `include`, `seed` and so on.
 
         Raises:
-            OptionError: an option that there is not, or a value out of its range.
+            OptionError: an option that there is not, a value out of its range, or options that contradict each other.
+            WordlmError: there is no text with the words to include.
 
         Example:
             >>> text = lm.generate("I don't", max_words=5, seed=1)
             >>> text.startswith("I don't")
             True
         """
-        return next(self.generate_many(prompt, 1, **options)).text
+        return next(self.generate_many(prompt, 1, against=against, **options)).text
 
-    def generate_many(self, prompt: str = "", n: int = 10, **options: Any) -> Iterator[generation.GeneratedText]:
-        """`n` new texts with their words, probabilities and reasons to end; options as in `generate`.
+    def generate_many(
+        self, prompt: str = "", n: int = 10, *, against: Against | None = None, **options: Any
+    ) -> Iterator[generation.GeneratedText]:
+        """`n` new texts with their words, probabilities and reasons to end; the rest as in `generate`.
 
         Example:
             >>> [len(text.words) for text in lm.generate_many(n=2, max_words=1, seed=1)]
             [1, 1]
         """
-        if n < 1:
-            raise OptionError(f"`n` must be at least 1, but is {n}")
-        config = SamplingConfig.from_dict(options)
-        return generation.generate(self.engine, self.vocabulary, self.tokenizer, prompt, n, config)
+        return generation.generate(*self._parts(against, options, prompt), n=n)
 
-    def stream(self, prompt: str = "", **options: Any) -> Iterator[str]:
-        """One new text in pieces, as its words are drawn; options as in `generate`.
+    def stream(self, prompt: str = "", *, against: Against | None = None, **options: Any) -> Iterator[str]:
+        """One new text in pieces, as its words are drawn; the rest as in `generate`.
 
         Example:
             >>> "".join(lm.stream("I don't", seed=1)) == lm.generate("I don't", seed=1)
             True
         """
-        config = SamplingConfig.from_dict(options)
-        return generation.stream(self.engine, self.vocabulary, self.tokenizer, prompt, config)
+        return generation.stream(*self._parts(against, options, prompt))
 
-    def read_prompt(self, prompt: str) -> generation.Prompt:
+    def read_prompt(self, prompt: str) -> Prompt:
         """The prompt's tokens and ids, and the words in it that the model does not know."""
-        return generation.read_prompt(prompt, self.tokenizer, self.vocabulary)
+        return read_prompt(prompt, self.tokenizer, self.vocabulary)
+
+    def rules(self, config: SamplingConfig) -> Rules:
+        """The words of a config as ids, checked against the vocabulary."""
+        return read_rules(config, self.tokenizer, self.vocabulary)
+
+    def copy_index(
+        self, texts: Paths, max_copy: int = 12, *, progress: Callable[[int], None] | None = None, **options: Any
+    ) -> CopyIndex:
+        """The words of some texts, of which new texts are to copy no more than `max_copy` in a row.
+
+        Args:
+            texts: a path or several: files, folders, patterns.
+            max_copy: words in a row, at most.
+            progress: called with the number of words read so far.
+            options: fields of `TextConfig` that differ from those of the model's own text.
+
+        Raises:
+            TextError: texts that cannot be read, or hold no word that the model knows.
+
+        Example:
+            >>> import tempfile
+            >>> with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+            ...     _ = file.write("I don't see him.")
+            ...     file.flush()
+            ...     index = lm.copy_index(file.name, max_copy=2)
+            >>> next(lm.generate_many(against=index, seed=1)).longest_copy <= 2
+            True
+        """
+        from wordlm.novelty import CopyIndex
+        from wordlm.text import Texts
+
+        paths = [texts] if isinstance(texts, str | os.PathLike) else list(texts)
+        config = self.tokenizer.config.replace(**options)
+        # Its words are compared with the model's, so they are folded as the model's are.
+        tokenizer = Tokenizer(config.replace(lowercase=self.tokenizer.config.lowercase))
+        return CopyIndex.from_texts(Texts(paths, config), tokenizer, self.vocabulary, max_copy, progress)
+
+    def _parts(self, against: Against | None, options: dict[str, Any], prompt: str) -> tuple[Any, ...]:
+        config = SamplingConfig.from_dict(options)
+        engine: Any = self.engine
+        if config.cache:
+            engine = CachedEngine(engine, config.cache, config.cache_theta, config.cache_lambda)
+        if against is not None and not hasattr(against, "start"):
+            against = self.copy_index(against, config.max_copy)
+        return engine, self.tokenizer, self.vocabulary, prompt, config, against
 
     def keras_model(self) -> keras.Sequential:
         """The network as a `keras.Sequential`: (batch, time) token ids -> probabilities. Loads Keras."""
