@@ -1,0 +1,262 @@
+"""A neural cache around an engine: words that a text has used become likelier where their context comes again.
+
+Grave, Joulin, Usunier, "Improving neural language models with a continuous cache" (2017), section 3. Nothing is
+trained for it: what the engine hands to its output layer, the hidden vector h, is kept with the word that followed.
+
+One thing is not the paper's: vectors are brought to length one, so that it is the cosine of two that counts. On
+WikiText-2 the products as they are, in which long vectors drown the similar ones, leave a perplexity a tenth higher,
+and their theta is another one for each model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from threading import Lock
+
+import numpy as np
+
+from wordlm.engine import Engine
+from wordlm.errors import OptionError
+from wordlm.layout import weight_shapes
+from wordlm.state import State, check_ids
+from wordlm.vocab import PAD
+
+# Words of a text that the cache takes in, and is compared with, at once.
+_BLOCK = 128
+
+
+@dataclass(frozen=True)
+class CacheState:
+    """What the engine remembers of each text of a batch, and the words and hidden vectors that its cache is made of.
+
+    Args:
+        inner: the state of the engine within.
+        histories: one for each text.
+    """
+
+    inner: State
+    histories: tuple[_History, ...]
+
+    @property
+    def batch_size(self) -> int:
+        """Texts in the batch."""
+        return len(self.histories)
+
+    def select(self, indices: Sequence[int] | np.ndarray) -> CacheState:
+        """The state of some rows of the batch, in the order of `indices`; a row may come more than once."""
+        return CacheState(self.inner.select(indices), tuple(self.histories[index] for index in indices))
+
+    def join(self, other: CacheState) -> CacheState:
+        """The rows of this state, then those of another one of the same model."""
+        return CacheState(self.inner.join(other.inner), self.histories + other.histories)
+
+
+class CachedEngine:
+    """An engine whose predictions are mixed with those of a cache of each text's last words.
+
+    p(w) = (1 - lambda) p_model(w) + lambda p_cache(w), where p_cache(w) is proportional to the sum of
+    exp(theta cos(h, h_i)) over the last pairs of a hidden vector h_i and the word that followed it, if this is w; h
+    is the present hidden vector. While a text has no such pair, the model's prediction holds alone. `<eos>` and
+    `<unk>` are words like all others, as in the paper; padding is none. Where a model met no `<unk>` in training,
+    learning of it is most of what a cache gains in perplexity.
+
+    The methods are those of `Engine`, and mean the same.
+
+    Args:
+        engine: the model.
+        cache: words in the cache, at least 1.
+        cache_theta: how alike contexts must be: 0 counts the words whatever their context, 20 asks for the same one.
+        cache_lambda: the cache's share, at least 0 and below 1.
+
+    Raises:
+        OptionError: a number out of its range.
+
+    Example:
+        >>> from wordlm.config import ModelConfig
+        >>> config = ModelConfig(vocab_size=10, embedding_dim=4, units=3, dense=0)
+        >>> engine = Engine(config, {name: np.zeros(shape) for name, shape in weight_shapes(config).items()})
+        >>> cached = CachedEngine(engine, cache=3, cache_theta=0.3, cache_lambda=0.5)
+        >>> logprobs, state = cached.run([[2, 5, 6, 5]])
+        >>> print(np.exp(logprobs[0, [0, -1]]).round(2))
+        [[0.1  0.1  0.1  0.1  0.1  0.1  0.1  0.1  0.1  0.1 ]
+         [0.05 0.05 0.05 0.05 0.05 0.38 0.22 0.05 0.05 0.05]]
+    """
+
+    def __init__(self, engine: Engine, cache: int, cache_theta: float, cache_lambda: float) -> None:
+        if not isinstance(cache, int | np.integer) or cache < 1:
+            raise OptionError(f"`cache` must be a whole number, at least 1, but is {cache!r}; leave it out for none")
+        # Written so that NaN fails too.
+        if not 0 <= cache_theta < math.inf:
+            raise OptionError(f"`cache_theta` must be a finite number, at least 0, but is {cache_theta!r}")
+        if not 0 <= cache_lambda < 1:
+            raise OptionError(f"`cache_lambda` must be at least 0 and below 1, but is {cache_lambda!r}")
+        self.engine, self.config = engine, engine.config
+        self.cache, self.cache_theta, self.cache_lambda = int(cache), float(cache_theta), float(cache_lambda)
+        self._theta = np.float32(min(cache_theta, float(np.finfo(np.float32).max)))
+        self._nothing = _History(_Store(0, weight_shapes(engine.config)["output/kernel"][0]), 0)
+
+    def initial_state(self, batch_size: int) -> CacheState:
+        """The state of `batch_size` texts of which nothing has been read yet."""
+        return CacheState(self.engine.initial_state(batch_size), (self._nothing,) * batch_size)
+
+    def step(self, token_ids: np.ndarray | Sequence[int], state: CacheState) -> tuple[np.ndarray, CacheState]:
+        """Reads one word of each text.
+
+        Args:
+            token_ids: (batch,) ids; 0 (padding) skips a text.
+            state: what was read before; it stays valid.
+
+        Returns:
+            Log-probabilities of the next word, (batch, V) float32, and the new state.
+
+        Raises:
+            OptionError: ids out of range, or not as many as the state has texts.
+            WordlmError: the prediction is NaN.
+        """
+        token_ids = check_ids(token_ids, 1, state.batch_size, self.config.vocab_size)
+        logprobs, state = self.run(token_ids[:, np.newaxis], state)
+        return logprobs[:, 0], state
+
+    def run(self, token_ids: np.ndarray | Sequence, state: CacheState | None = None) -> tuple[np.ndarray, CacheState]:
+        """Reads many words of each text at once: equal to as many steps, and much faster.
+
+        Args:
+            token_ids: (batch, time) ids, padded with 0 where texts end.
+            state: what was read before; None: nothing.
+
+        Returns:
+            Log-probabilities of the word after each one, (batch, time, V) float32, and the new state.
+
+        Raises:
+            OptionError: ids out of range, or not as many rows as the state has texts.
+            WordlmError: the prediction is NaN.
+        """
+        token_ids, state = self._begin(token_ids, state)
+        hidden, inner = self.engine.hidden(token_ids, state.inner)
+        logprobs, hidden, histories = self.engine.logprobs(hidden), _to_length_one(hidden), []
+        for words, vectors, predictions, history in zip(token_ids, hidden, logprobs, state.histories, strict=True):
+            for start in range(0, len(words), _BLOCK):
+                block = slice(start, start + _BLOCK)
+                read = np.cumsum(words[block] != PAD)
+                history = self._append(history, words[block], vectors[block])
+                self._mix(predictions[block], vectors[block], history, history.length - read[-1] + read)
+            histories.append(history)
+        return logprobs, CacheState(inner, tuple(histories))
+
+    def read(self, token_ids: np.ndarray | Sequence, state: CacheState | None = None) -> CacheState:
+        """As `run`, for the new state alone: nothing is predicted."""
+        token_ids, state = self._begin(token_ids, state)
+        for start in range(0, token_ids.shape[1], _BLOCK):
+            block = token_ids[:, start : start + _BLOCK]
+            hidden, inner = self.engine.hidden(block, state.inner)
+            state = CacheState(inner, tuple(map(self._append, state.histories, block, _to_length_one(hidden))))
+        return state
+
+    def _begin(self, token_ids: np.ndarray | Sequence, state: CacheState | None) -> tuple[np.ndarray, CacheState]:
+        """The ids as an array of (batch, time), every one in range, and a state."""
+        if state is None:
+            state = self.initial_state(max(1, len(token_ids)))
+        return check_ids(token_ids, 2, state.batch_size, self.config.vocab_size), state
+
+    def _append(self, history: _History, words: np.ndarray, vectors: np.ndarray) -> _History:
+        is_word = words != PAD
+        # One more vector than pairs: the last one waits for the word that follows it.
+        return history.append(words[is_word], vectors[is_word], self.cache + 1) if is_word.any() else history
+
+    def _mix(self, logprobs: np.ndarray, vectors: np.ndarray, history: _History, lengths: np.ndarray) -> None:
+        """Mixes the cache into the predictions (time, V) of a text, in place.
+
+        Args:
+            logprobs: the model's.
+            vectors: (time, d), what these were made of, of length one.
+            history: the text, up to the last prediction.
+            lengths: how long it was at each prediction.
+        """
+        # The pair i is the vector i and the word i + 1.
+        first = max(0, int(lengths[0]) - 1 - self.cache)
+        cached, words = history.pairs(first)
+        if not len(words):
+            return
+        words, places = _distinct(words, self.config.vocab_size)
+        cosines = vectors @ cached.T
+        # Words of the block that are not in the cache yet, or no more, have no mass; its logarithm is -inf.
+        with np.errstate(divide="ignore", over="ignore"):
+            for row, cosine, length in zip(logprobs, cosines, lengths.tolist(), strict=True):
+                end = length - 1 - first
+                if end < 1:
+                    continue
+                known = slice(max(0, end - self.cache), end)
+                exponents = cosine[known] - cosine[known].max()
+                exponents *= self._theta
+                masses = np.bincount(places[known], np.exp(exponents), len(words))
+                masses *= self.cache_lambda / masses.sum()
+                row += np.float32(math.log1p(-self.cache_lambda))
+                row[words] = np.logaddexp(row[words], np.log(masses))
+
+
+class _Store:
+    """Words and the hidden vectors after them, side by side. Places are filled once and never overwritten.
+
+    So any number of states can share one: each knows how far it reaches, and does not see what comes behind.
+    """
+
+    def __init__(self, capacity: int, size: int) -> None:
+        self.words = np.empty(capacity, np.intp)
+        self.vectors = np.empty((capacity, size), np.float32)
+        self._used = 0
+        self._lock = Lock()
+
+    def claim(self, start: int, end: int) -> bool:
+        """Whether the places are free, and behind the last used one; from now on they are the caller's."""
+        with self._lock:
+            if start != self._used or end > len(self.words):
+                return False
+            self._used = end
+            return True
+
+
+@dataclass(frozen=True)
+class _History:
+    """The last words of one text, with the hidden vectors after them: a store's first `length` places."""
+
+    store: _Store
+    length: int
+
+    def append(self, words: np.ndarray, vectors: np.ndarray, kept: int) -> _History:
+        """The history after some more words, of which at least the last `kept` ones are there."""
+        store, start = self.store, self.length
+        if not store.claim(start, start + len(words)):
+            # Another text went on from here, or the store is full. The new one has room for a quarter more, so that
+            # a text is copied once in many words, and holds what the cache needs, so that it does not grow for ever.
+            start = min(self.length, kept)
+            end = start + len(words)
+            store = _Store(end + end // 4 + 16, self.store.vectors.shape[1])
+            store.claim(0, end)
+            store.words[:start] = self.store.words[self.length - start : self.length]
+            store.vectors[:start] = self.store.vectors[self.length - start : self.length]
+        store.words[start : start + len(words)] = words
+        store.vectors[start : start + len(words)] = vectors
+        return _History(store, start + len(words))
+
+    def pairs(self, first: int) -> tuple[np.ndarray, np.ndarray]:
+        """From the pair `first` on, the vectors (pairs, d) and the words (pairs,) that followed them."""
+        return self.store.vectors[first : max(first, self.length - 1)], self.store.words[first + 1 : self.length]
+
+
+def _to_length_one(vectors: np.ndarray) -> np.ndarray:
+    # A vector of nothing but zeros stays one.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), np.float32(1e-20))
+
+
+def _distinct(words: np.ndarray, vocab_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The different words among some, and the place of each one among them; faster than sorting."""
+    table = np.empty(vocab_size, np.intp)
+    numbers = np.arange(len(words))
+    table[words] = numbers
+    # Of a word that comes more than once, one number has stayed.
+    distinct = words[table[words] == numbers]
+    table[distinct] = numbers[: len(distinct)]
+    return distinct, table[words]
