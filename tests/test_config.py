@@ -29,7 +29,8 @@ OPTIONAL = [param for param in FIELDS if param.values[1].default is None]
 
 def others(kind, name):
     """What a field needs from others to stand by itself."""
-    return {"context": 5} if (kind, name) == (ModelConfig, "bidirectional") else {}
+    needs = {"bidirectional": {"context": 5}, "min_words": {"max_words": 10**9}}
+    return needs.get(name, {})
 
 
 def refused(kind, /, **values):
@@ -43,6 +44,10 @@ def refused(kind, /, **values):
 
 def is_whole(f):
     return not isinstance(f.default, float) and "float" not in f.type
+
+
+def is_words(f):
+    return f.type == "tuple[str, ...]"
 
 
 def test_examples():
@@ -77,7 +82,7 @@ def test_the_same_name_means_the_same_wherever_it_stands():
 
 @pytest.mark.parametrize(("kind", "f"), NUMBERS)
 def test_ranges(kind, f):
-    low, high = f.metadata["low"], f.metadata["high"]
+    low, high, more = f.metadata["low"], f.metadata["high"], others(kind, f.name)
     below = low - 1 if is_whole(f) else low - 1e-6 - abs(low) / 10
     assert getattr(kind(**{f.name: low}), f.name) == low
     message = refused(kind, **{f.name: below})
@@ -85,7 +90,7 @@ def test_ranges(kind, f):
     assert message.endswith(f"but is {below!r}")
     if high is None:
         assert f"at least {low:g}" in message
-        assert getattr(kind(**{f.name: 10**9}), f.name) == 10**9
+        assert getattr(kind(**more, **{f.name: 10**9}), f.name) == 10**9
     else:
         assert getattr(kind(**{f.name: high}), f.name) == high
         above = high + 1 if is_whole(f) else high + 0.01
@@ -102,6 +107,8 @@ def test_types(kind, f):
     elif isinstance(f.default, bool):
         assert getattr(kind(**more, **{f.name: True}), f.name) is True
         rule, wrong = "of type bool", [1, "yes", None]
+    elif is_words(f):
+        rule, wrong = "words, in a tuple or list", [5, None, b"bytes", {"dog"}, ("dog", None), {"dog": 1}]
     elif low is None:
         rule, wrong = "of type str", [5, None, b"bytes"]
     elif is_whole(f):
@@ -142,6 +149,40 @@ def test_bidirectional_needs_a_window():
     assert ModelConfig(bidirectional=True, context=50).bidirectional
 
 
+@pytest.mark.parametrize("name", ["stop", "include", "ban"])
+def test_words_are_given_in_several_ways(name):
+    assert getattr(SamplingConfig(**{name: "very dark"}), name) == ("very dark",)
+    assert getattr(SamplingConfig(**{name: ["very", "dark night"]}), name) == ("very", "dark night")
+    assert getattr(SamplingConfig(**{name: []}), name) == ()
+    for empty in ("", " ", ["dog", "\t"]):
+        assert refused(SamplingConfig, **{name: empty}) == f"`{name}` must be words, but one is empty; leave it out"
+
+
+def test_options_of_a_text_that_contradict_each_other():
+    assert SamplingConfig(min_words=3, max_words=3).min_words == 3
+    assert refused(SamplingConfig, min_words=4, max_words=3) == (
+        "`min_words` must be at most `max_words`, but is 4 with 3; change one"
+    )
+    assert refused(SamplingConfig, no_repeat_ngram=1).startswith("`no_repeat_ngram` must be 0 or at least 2, but is 1")
+    assert SamplingConfig(no_repeat_ngram=2).no_repeat_ngram == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("temperature", 0.7), ("temperature", 1.1), ("top_k", 5), ("top_p", 0.9), ("min_p", 0.1), ("typical", 0.9)],
+)
+def test_a_search_draws_nothing(name, value):
+    message = refused(SamplingConfig, beams=3, **{name: value})
+    assert "`beams`" in message
+    assert f"leave out `{name}`, which is {value}, or `beams`" in message
+    assert SamplingConfig(beams=3, repetition_penalty=1.2, no_repeat_ngram=3, ban="dog").beams == 3
+
+
+@pytest.mark.parametrize("temperature", [0, 0.8, 1, 1.0])
+def test_a_search_goes_with_a_temperature_that_asks_for_no_draw_or_changes_nothing(temperature):
+    assert SamplingConfig(beams=3, temperature=temperature).beams == 3
+
+
 def test_replace_checks_too():
     assert ModelConfig().replace(units=3).units == 3
     assert ModelConfig().replace(units=3).layers == ModelConfig().layers
@@ -159,6 +200,8 @@ def test_dict_round_trip(data, kind):
             drawn = st.sampled_from(choices)
         elif isinstance(f.default, bool):
             drawn = st.booleans()
+        elif is_words(f):
+            drawn = st.lists(st.text(max_size=5).filter(str.strip), max_size=3).map(tuple)
         elif low is None:
             drawn = st.text(max_size=5)
         elif is_whole(f):
@@ -168,6 +211,10 @@ def test_dict_round_trip(data, kind):
         values[f.name] = data.draw(drawn if f.default is not None else st.none() | drawn)
     if values.get("bidirectional"):
         values["context"] = max(1, values["context"])
+    if kind is SamplingConfig:
+        values["min_words"] = min(values["min_words"], values["max_words"])
+        values["no_repeat_ngram"] += values["no_repeat_ngram"] == 1
+        values["beams"] = 0  # goes with none of the filters
     made = kind(**values)
     assert made.to_dict() == values
     assert kind.from_dict(json.loads(json.dumps(made.to_dict()))) == made
