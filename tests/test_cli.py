@@ -1,4 +1,4 @@
-"""The command line: every verb's help, its JSON, its exit status and its one line for each fault."""
+"""The command line: every verb's help; `wordlm train` and `wordlm info`, their JSON, their one line for each fault."""
 
 import json
 import os
@@ -12,33 +12,12 @@ from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner
+from command_line import ROOT, fault, process, run
 from trained import TINY, story
 
 from wordlm.cli import main
 
-ROOT = Path(__file__).parents[1]
 SIZES = [part for name, value in TINY.items() for part in (f"--{name.replace('_', '-')}", str(value))]
-
-
-def run(*arguments, input=None, status=0):
-    """stdout and stderr of a verb, which must end with `status`."""
-    try:
-        runner = CliRunner(mix_stderr=False)
-    except TypeError:  # from click 8.2 on, they are apart
-        runner = CliRunner()
-    result = runner.invoke(main, list(map(str, arguments)), input=input)
-    assert result.exit_code == status, (result.output, result.exception)
-    return result.stdout, result.stderr
-
-
-def fault(*arguments):
-    """The one line with which a verb refuses."""
-    out, err = run(*arguments, status=1)
-    assert out == ""
-    assert err.count("\n") == 1, err
-    assert err.startswith("Error: ")
-    return err[7:-1]
 
 
 def commands(command=main, path=()):
@@ -253,43 +232,7 @@ def test_resume_takes_no_texts(copy, book):
     assert "leave out TEXTS" in fault("train", book, "--resume", copy)
 
 
-# --- generate, info ---------------------------------------------------------------------------------------------
-
-
-def test_generate(trained):
-    arguments = ["generate", trained, "--prompt", "I don't", "-n", "3", "--seed", "1", "--max-words", "9"]
-    out, err = run(*arguments)
-    assert err == ""
-    assert len(out.splitlines()) == 3
-    assert all(line.startswith("I don't") for line in out.splitlines())
-    content = json.loads(run(*arguments, "--json")[0])
-    assert [text["text"] for text in content] == out.splitlines()
-    for text in content:
-        assert list(text) == ["text", "words", "finish_reason"]
-        assert 1 <= len(text["words"]) <= 9
-        for word in text["words"]:
-            assert list(word) == ["word", "probability"]
-            assert 0 < word["probability"] <= 1
-
-
-def test_every_sampling_option_is_heard(trained):
-    base = ["generate", trained, "-n", "2", "--max-words", "30", "--seed", "3"]
-    plain = run(*base)[0]
-    assert run(*base)[0] == plain
-    for option in (["--temperature", "3"], ["--top-k", "1"], ["--top-p", "0.05"], ["--min-p", "0.9"], ["--seed", "4"]):
-        assert run(*base, *option)[0] != plain
-    assert run(*base, "--sentences", "2")[0] != plain
-
-
-def test_an_unknown_word_of_the_prompt_is_said(trained):
-    out, err = run("generate", trained, "--prompt", "the blorpy dog", "--seed", "1")
-    assert out.startswith("the blorpy dog")
-    assert err == "Warning: the model does not know blorpy: read as <unk>\n"
-
-
-def test_texts_of_several_lines_are_apart(trained):
-    out, _ = run("generate", trained, "-n", "2", "--sentences", "3", "--seed", "1")
-    assert out.count("\n\n") == 1
+# --- info ---------------------------------------------------------------------------------------------------------
 
 
 def test_info(trained):
@@ -326,58 +269,7 @@ def test_what_is_not_a_model_or_not_a_sound_one(copy, spoil, says, verb):
     assert says in fault(verb, copy)
 
 
-def test_sampling_options_out_of_range(trained):
-    assert fault("generate", trained, "--top-p", "2") == "--top-p must be between 0 and 1, but is 2.0"
-    assert "--temperature" in fault("generate", trained, "--temperature", "nan", "--prompt", "blorpy")
-
-
-# --- vectors ----------------------------------------------------------------------------------------------------
-
-
-def test_vectors_of_a_text(book, tmp_path):
-    out, err = run("vectors", "train", book, "--out", tmp_path / "v", "--embedding-dim", "4", "--epochs", "2")
-    assert re.fullmatch(r".*v: \d+ words\n", out)
-    assert "word vectors: epoch 2 of 2" in err
-    assert "--overwrite" in fault("vectors", "train", book, "--out", tmp_path / "v")
-    near = json.loads(run("vectors", "nearest", "dog", "--vectors", tmp_path / "v", "-k", "3", "--json")[0])
-    assert [list(item) for item in near] == [["word", "cosine"]] * 3
-    out, _ = run("vectors", "nearest", "dog", "--vectors", tmp_path / "v", "-k", "3")
-    assert [line.split()[1] for line in out.splitlines()] == [item["word"] for item in near]
-    covered = json.loads(run("vectors", "coverage", book, "--vectors", tmp_path / "v", "--json")[0])
-    assert list(covered) == ["vectors", "types", "tokens", "missing"]
-    assert covered["tokens"] == 1.0
-
-
-def test_converted_vectors(tmp_path):
-    (tmp_path / "v.txt").write_text("the 1 2\ndog 2 1\nlamp -3 3\n")
-    out, err = run("vectors", "convert", tmp_path / "v.txt", tmp_path / "v")
-    assert (out, err) == (f"{tmp_path / 'v'}\n", "")
-    assert run("vectors", "nearest", "the", "--vectors", tmp_path / "v", "-k", "1")[0] == "0.800  dog\n"
-
-
-def test_faults_of_vectors(book):
-    assert "no vector for 'qqqqzz'" in fault("vectors", "nearest", "qqqqzz")
-    assert "nothing.txt" in fault("vectors", "nearest", "dog", "--vectors", "nothing.txt")
-    assert "nothing.txt" in fault("vectors", "coverage", book, "--vectors", "nothing.txt")
-    assert fault("vectors", "coverage", book, "--vectors", "none").startswith("--vectors must be")
-    assert "nothing.txt" in fault("vectors", "coverage", "nothing.txt")
-
-
 # --- as a process -----------------------------------------------------------------------------------------------
-
-
-def process(*arguments, **settings):
-    command = [sys.executable, "-m", "wordlm.cli", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, **settings)
-
-
-def test_a_broken_pipe_ends_quietly(trained):
-    running = process("generate", trained, "-n", "5000", "--max-words", "20")
-    assert running.stdout.readline()
-    running.stdout.close()
-    assert running.stderr.read() == ""
-    running.stderr.close()
-    running.wait(timeout=60)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")

@@ -1,13 +1,14 @@
 """Options made of configs, what a flag means that is left out, and errors in the command line's words."""
 
 import dataclasses
+import re
 
 import click
 import pytest
 from click.testing import CliRunner
 
 from wordlm.cli import main
-from wordlm.cli_options import Group, given, options_of, set_kind
+from wordlm.cli_options import Command, Group, Many, given, options_of, set_kind
 from wordlm.config import PRESETS, DataConfig, ModelConfig, SamplingConfig, TextConfig, TrainConfig, configure
 from wordlm.errors import OptionError, WordlmError
 
@@ -24,7 +25,7 @@ def test_every_field_is_an_option_with_its_help_and_its_default(config):
     assert list(options) == [f.name for f in dataclasses.fields(config)]
     for f in dataclasses.fields(config):
         assert options[f.name].help.startswith(f.metadata["help"])
-        if f.default not in (None, False):
+        if f.default not in (None, False, "", ()):
             shown = f"--{f.name.replace('_', '-')}" if f.default is True else f.default
             assert options[f.name].help.endswith(f"[default: {shown}]")
 
@@ -45,7 +46,8 @@ def test_an_option_that_is_left_out_leaves_the_preset_alone():
     for preset in PRESETS:
         options = {name: left_out[name] for name in ("units", "unigram_bias", "dropout", "missing", "kind")}
         assert configure(preset, **given(options)) == configure(preset)
-    assert all(parse("generate")[f.name] is None for f in dataclasses.fields(SamplingConfig))
+    left_out = parse("generate")
+    assert given({f.name: left_out[f.name] for f in dataclasses.fields(SamplingConfig)}) == {}
 
 
 @pytest.mark.parametrize(
@@ -84,6 +86,10 @@ def test_two_kinds_at_once():
         (WordlmError("wrong"), "Error: wrong\n"),
         (PermissionError(13, "Permission denied", "my.txt"), "Error: my.txt: Permission denied\n"),
         (OSError("no disk"), "Error: no disk\n"),
+        (
+            UnicodeEncodeError("cp1252", "a€Ⅷ", 2, 3, "no"),
+            r"Error: cp1252, the encoding of the output, has no '\u2167'",
+        ),
     ],
 )
 def test_errors_become_one_line_and_the_status_1(error, says):
@@ -116,3 +122,98 @@ def test_what_is_no_fault_of_the_user_is_not_hidden():
         raise ZeroDivisionError
 
     assert isinstance(CliRunner().invoke(group, ["verb"]).exception, ZeroDivisionError)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ban", "stop"),
+    [
+        ("model --ban a", "a", ""),
+        ("model --ban a b c", "a b c", ""),
+        ("model --ban a b --seed 1", "a b", ""),
+        ("--seed 1 model --ban a b", "a b", ""),
+        ("--ban a model", "a", ""),
+        ("--ban a --ban b model", "a b", ""),
+        ("--ban a model --ban b c", "a b c", ""),
+        ("--ban=a model", "a", ""),
+        ("model --ban=a", "a", ""),
+        ("model --ban=a b", "a b", ""),
+        ("model --ban a --ban b", "a b", ""),
+        ("model --ban a b --ban c d", "a b c d", ""),
+        ("model --ban a b -n 3 --ban c", "a b c", ""),
+        ("model --ban a -n3 --ban c", "a c", ""),
+        ("model --ban a --unk --stop b c", "a", "b c"),
+        ("model --stop b c --no-unk --ban a", "a", "b c"),
+        ("model --ban a b --json", "a b", ""),
+        ("-n 3 --ban a --json model --stop b c --ban d e", "a d e", "b c"),
+        ("--prompt a model --ban b c", "b c", ""),
+        ("--ban a -- model", "a", ""),
+        ("model --ban - --stop b", "-", "b"),
+        ("model --ban -- --stop b", "--", "b"),
+        ("model --ban=-- --stop=-x", "--", "-x"),
+        ("model --ban -x y", "-x y", ""),
+        ("model --ban model", "model", ""),
+        ("model --seed 1 --ban a 2", "a 2", ""),
+    ],
+)
+def test_options_that_take_several_words(arguments, ban, stop):
+    params = main.commands["generate"].make_context("generate", arguments.split()).params
+    assert (params["model"], params["ban"], params["stop"]) == ("model", tuple(ban.split()), tuple(stop.split()))
+
+
+def test_phrases_and_values_that_look_like_options():
+    params = parse("generate", "--ban", "of course", "very", "--include", "a b", "c d")
+    assert (params["ban"], params["include"]) == (("of course", "very"), ("a b", "c d"))
+    assert parse("generate", "--prompt", "--ban", "--ban", "x")["prompt"] == "--ban"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ("--ban a b model", "--ban takes several words only behind DIR: DIR --ban WORD..."),
+        ("--ban a model b", "--ban takes several words only behind DIR"),
+        ("model --ban --seed 1", "Option '--ban' requires an argument."),
+        ("model --ban --unk", "Option '--ban' requires an argument."),
+        ("model --ban --help", "Option '--ban' requires an argument."),
+        ("model --ban", "Option '--ban' requires an argument."),
+        ("model --ban a -- b", "Got unexpected extra argument (b)"),
+        ("model --ban a -x", "No such option '-x'"),
+        ("--ban a", "Missing argument 'DIR'."),
+    ],
+)
+def test_several_words_in_a_wrong_place(arguments, says):
+    with pytest.raises(click.UsageError) as error:
+        main.commands["generate"].make_context("generate", arguments.split())
+    assert says.replace("'", "") in error.value.format_message().replace("'", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "texts", "ban"),
+    [
+        ("a b --ban c d", ("a", "b"), ("c", "d")),
+        ("--ban c a b", ("a", "b"), ("c",)),
+        ("a --ban c d -- b", ("a", "b"), ("c", "d")),
+        ("", (), ()),
+    ],
+)
+def test_several_words_beside_any_number_of_arguments(arguments, texts, ban):
+    command = Command("verb", params=[click.Argument(["texts"], nargs=-1), Many(["--ban"])])
+    assert command.make_context("verb", arguments.split()).params == {"texts": texts, "ban": ban}
+
+
+def test_headings_in_the_help():
+    options = [click.Option([f"--{name}"], help=f"about {name}") for name in ("early", "middle", "late")]
+    argument = click.Argument(["text"])
+    plain = Command("verb", params=[argument, *options])
+    assert re.findall(r"^(\S.*):$", CliRunner().invoke(plain, ["--help"]).output, re.MULTILINE) == ["Options"]
+    command = Command("verb", params=[argument, *options], sections={"middle": "Heading", "late": "Other"})
+    out = CliRunner().invoke(command, ["--help"]).output
+    names = re.findall(r"^(\S.*:)$|^  (--\w+)", out, re.MULTILINE)
+    assert ["".join(name) for name in names] == [
+        "Options:",
+        "--early",
+        "--help",
+        "Heading:",
+        "--middle",
+        "Other:",
+        "--late",
+    ]

@@ -10,32 +10,41 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wordlm.cli_options import Command, Many, given, json_option, options_of, set_kind, text_options, warn
+from wordlm.cli_options import Command, Many, given, json_option, kind_options, options_of, set_kind, warn
 from wordlm.config import SamplingConfig, TextConfig
+from wordlm.errors import OptionError
 
 if TYPE_CHECKING:
     from wordlm.generation import GeneratedText
     from wordlm.language_model import LanguageModel
     from wordlm.novelty import CopyIndex
 
-_TEXT_OPTIONS = tuple(field.name for field in dataclasses.fields(TextConfig))
+_SECTIONS = {
+    "max_words": "Where a text ends",
+    "start_with": "What it holds",
+    "temperature": "How its words are chosen",
+    "against": "What it does not copy",
+}
+# Of the texts to compare with. Their words are folded as the model's are, whatever `lowercase` might say.
+_READING = ["encoding", "field", "keep_boilerplate"]
 
 
-@click.command(cls=Command, short_help="Make new texts.")
+@click.command(cls=Command, sections=_SECTIONS, short_help="Make new texts.")
 @click.argument("model", metavar="DIR")
 @click.option("--prompt", default="", help="what the texts go on from, mid-sentence")
-@click.option("-n", "n", default=1, type=click.IntRange(1), show_default=True, help="how many texts")
-@options_of(SamplingConfig)
+@click.option("-n", "n", default=1, type=click.IntRange(1), metavar="INTEGER", show_default=True, help="how many texts")
+@options_of(SamplingConfig, only=["seed"])
 @click.option(
-    "--against",
-    cls=Many,
-    metavar="TEXT...",
-    help="texts, such as those that the model was trained on, of which no more than --max-copy words in a row may "
-    "be copied; the longest run that was is told",
+    "--probabilities", is_flag=True, help="a line for each word: its probability before any filter, a tab, it"
 )
-@click.option("--probabilities", is_flag=True, help="a line a word, with its probability before any filter")
-@text_options
 @json_option
+@options_of(SamplingConfig, but=["seed", "max_copy"])
+@click.option(
+    "--against", cls=Many, metavar="TEXT...", help="files or folders that no text copies a long run of words from"
+)
+@options_of(SamplingConfig, only=["max_copy"])
+@kind_options
+@options_of(TextConfig, only=_READING)
 def generate(
     model: str,
     prompt: str,
@@ -49,36 +58,41 @@ def generate(
 
     A text ends with its paragraph, or after --sentences or --max-words.
 
-    What changes the chances of words acts in this order: the bans, --repetition-penalty, --temperature, --top-k,
-    --top-p, --min-p, --typical; each one sees what those before it have left. Options that take several words take
-    them behind DIR: --ban very really. The options of reading (--lines to --keep-boilerplate) are those of
-    --against; left out, the model's own hold.
-
     \b
     wordlm generate models/book
     wordlm generate models/book --prompt "It was a dark" -n 5 --sentences 1 --seed 7
     wordlm generate models/book --include storm lighthouse --end-with "night ." --ban very
     wordlm generate models/book -n 100 --top-p 0.95 --against book.txt
     wordlm generate models/book --beams 8 -n 3 --probabilities
+
+    The chances of the next word go through the bans, --repetition-penalty, --temperature, --top-k, --top-p,
+    --min-p and --typical, in this order; each sees what those before it have left.
+
+    Options that take several words take all up to the next option, if they stand behind DIR; a phrase needs
+    quotes: --ban very "of course".
+
+    The longest run of words that a text has copied from --against is told on stderr, or in the JSON.
     """
     from wordlm.language_model import load
 
-    lm = load(model)
+    idle = [] if against else [name for name in ("max_copy", "lines", "pretokenized", *_READING) if options[name]]
+    if idle:
+        raise OptionError(f"`{idle[0]}` is about texts to compare with: give them, with `against`, or leave it out")
     set_kind(options)
-    reading = {name: options.pop(name) for name in _TEXT_OPTIONS}
+    reading = given({name: options.pop(name) for name in ("kind", *_READING)})
     options = given(options)
-    config = SamplingConfig(**options)  # before anything is said about the prompt
+    config = SamplingConfig(**options)
+    lm = load(model)
     unknown = lm.read_prompt(prompt).unknown
     if unknown:
         warn([f"the model does not know {', '.join(unknown)}: read as <unk>"])
     strangers = lm.rules(config).strangers
     if strangers:
-        warn([f"the model does not know {', '.join(strangers)}: it never says it"])
-    index = _index(lm, against, config, given(reading)) if against else None
+        warn([f"the model does not know {', '.join(strangers)}: nothing to ban or to stop at"])
+    index = _index(lm, against, config, reading) if against else None
     if n == 1 and not (as_json or probabilities or index):
-        for piece in lm.stream(prompt, against=index, **options):
+        for piece in lm.stream(prompt, **options):
             click.echo(piece, nl=False)
-            sys.stdout.flush()
         click.echo()
         return
     texts = lm.generate_many(prompt, n, against=index, **options)
@@ -97,10 +111,11 @@ def _index(lm: LanguageModel, against: tuple[str, ...], config: SamplingConfig, 
     def progress(words: int) -> None:
         click.echo(f"\rreading {words:,} words to differ from", err=True, nl=False)
 
-    index = lm.copy_index(against, config.max_copy, progress=progress if is_watched else None, **reading)
-    if is_watched:
-        click.echo("\r\x1b[K", err=True, nl=False)
-    return index
+    try:
+        return lm.copy_index(against, config.max_copy, progress=progress if is_watched else None, **reading)
+    finally:
+        if is_watched:
+            click.echo("\r\x1b[K", err=True, nl=False)
 
 
 def _print(texts: Iterable[GeneratedText], can_have_lines: bool) -> None:
@@ -117,7 +132,7 @@ def _print_words(texts: Iterable[GeneratedText]) -> None:
         if number:
             click.echo()
         for word in text.words:
-            click.echo(f"{word.probability:.6f}\t{word.word}")
+            click.echo(f"{word.probability:.4g}\t{word.word}")
 
 
 def _print_json(texts: Iterable[GeneratedText], with_copies: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import click
@@ -21,31 +21,59 @@ class Many(click.Option):
 
 
 class Command(click.Command):
-    """Shows what the user can mend as one line, with the exit status 1."""
+    """Shows what the user can mend as one line, with the exit status 1.
+
+    Args:
+        sections: headings in the help, each by the name of the option that it stands before.
+    """
+
+    def __init__(self, *args: Any, sections: Mapping[str, str] | None = None, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.sections = sections or {}
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        parts: dict[str, list[tuple[str, str]]] = {(heading := "Options"): []}
+        for param in self.get_params(ctx):
+            record = isinstance(param, click.Option) and param.get_help_record(ctx)
+            heading = self.sections.get(str(param.name), heading)
+            if record:
+                parts.setdefault("Options" if "--help" in param.opts else heading, []).append(record)
+        for heading, records in parts.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, self._spread(args))
+        return super().parse_args(ctx, self._spread(ctx, args))
 
-    def _spread(self, args: list[str]) -> list[str]:
+    def _spread(self, ctx: click.Context, args: list[str]) -> list[str]:
         """`--ban a b` as `--ban a --ban b`; not before the arguments of the command, which would be swallowed."""
-        options = {name: param for param in self.params if isinstance(param, click.Option) for name in param.opts}
+        params = self.get_params(ctx)
+        options = {name: param for param in params for name in (*param.opts, *param.secondary_opts) if name[0] == "-"}
         result: list[str] = []
-        many = waiting = None
+        many = early = waiting = None  # names of options
         arguments = 0
         for position, arg in enumerate(args):
-            if arg == "--":
-                return result + args[position:]
+            name = arg.partition("=")[0]
             if waiting:
+                if isinstance(options[waiting], Many) and name in options:
+                    raise click.BadOptionUsage(waiting, f"Option {waiting!r} requires an argument.", ctx)
                 waiting = None
+            elif arg == "--":
+                return result + args[position:]
             elif arg.startswith("-") and len(arg) > 1:
-                option = options.get(arg.partition("=")[0])
-                many = arg.partition("=")[0] if isinstance(option, Many) and arguments else None
-                waiting = option and not option.is_flag and "=" not in arg
+                many = name if isinstance(options.get(name), Many) else None
+                if many and not arguments:
+                    many, early = None, many
+                waiting = name if name == arg and not getattr(options.get(name), "is_flag", True) else None
             elif many:
                 result.append(many)
             else:
                 arguments += 1
             result.append(arg)
+        places = [param for param in params if isinstance(param, click.Argument)]
+        if early and -1 not in [place.nargs for place in places] and arguments > len(places):
+            before = " ".join(place.human_readable_name for place in places)
+            raise click.UsageError(f"{early} takes several words only behind {before}: {before} {early} WORD...", ctx)
         return result
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -58,6 +86,9 @@ class Command(click.Command):
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             raise click.ClickException(f"{where}{error.strerror or error}") from error
+        except UnicodeEncodeError as error:
+            wrong = f"{error.encoding}, the encoding of the output, has no {error.object[error.start]!a}"
+            raise click.ClickException(f"{wrong}; set PYTHONIOENCODING=utf-8") from error
 
     def _in_options(self, text: str) -> str:
         """The library's `top_p` is --top-p here."""
@@ -103,8 +134,12 @@ def options_of(config: type, *, only: Iterable[str] = (), but: Iterable[str] = (
 
 
 def text_options(command: Any) -> Any:
-    """The options of every verb that reads a text."""
-    command = options_of(TextConfig, but=["kind"])(command)
+    """The options of every verb that reads a text to learn its words."""
+    return kind_options(options_of(TextConfig, but=["kind"])(command))
+
+
+def kind_options(command: Any) -> Any:
+    """`--lines` and `--pretokenized`, which `set_kind` reads."""
     command = click.option(
         "--pretokenized", is_flag=True, help="each line holds tokens apart by white space (WikiText, PTB)"
     )(command)

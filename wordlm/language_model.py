@@ -13,6 +13,7 @@ from wordlm.bundle import Bundle, load_bundle
 from wordlm.cache import CachedEngine
 from wordlm.config import ModelConfig, SamplingConfig
 from wordlm.engine import Engine
+from wordlm.errors import OptionError
 from wordlm.prompts import Prompt, read_prompt
 from wordlm.rules import Rules, read_rules
 from wordlm.tokenizer import Tokenizer
@@ -156,6 +157,11 @@ class LanguageModel:
             engine = CachedEngine(engine, config.cache, config.cache_theta, config.cache_lambda)
         if against is not None and not hasattr(against, "start"):
             against = self.copy_index(against, config.max_copy)
+        elif against and "max_copy" in options and config.max_copy != against.max_copy:
+            raise OptionError(
+                f"`max_copy` must be the index's, which is {against.max_copy}, but is {config.max_copy}; leave it out, "
+                "or make an index anew"
+            )
         return engine, self.tokenizer, self.vocabulary, prompt, config, against
 
     def keras_model(self) -> keras.Sequential:
