@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from wordlm import generation
 from wordlm.bundle import Bundle, load_bundle
-from wordlm.cache import CachedEngine
 from wordlm.config import ModelConfig, SamplingConfig
 from wordlm.engine import Engine
 from wordlm.errors import OptionError
@@ -154,6 +153,8 @@ class LanguageModel:
         config = SamplingConfig.from_dict(options)
         engine: Any = self.engine
         if config.cache:
+            from wordlm.cache import CachedEngine
+
             engine = CachedEngine(engine, config.cache, config.cache_theta, config.cache_lambda)
         if against is not None and not hasattr(against, "start"):
             against = self.copy_index(against, config.max_copy)
