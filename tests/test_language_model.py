@@ -2,15 +2,13 @@
 
 import doctest
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 import wordlm
 import wordlm.language_model as language_model
-from wordlm.errors import BundleError, OptionError
+from wordlm.errors import BundleError, OptionError, TextError
 from wordlm.vocab import EOS
 
 
@@ -39,12 +37,68 @@ def test_many(lm):
     assert all(1 <= len(text.words) <= 8 for text in found)
 
 
+def test_texts_come_as_they_are_made(lm):
+    found = lm.generate_many(n=10**9, seed=2, max_words=8)
+    assert [next(found).text, next(found).text] == [text.text for text in lm.generate_many(n=2, seed=2, max_words=8)]
+
+
+def test_texts_to_differ_from(lm, tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("Then he took a lamp.")
+    options = {"max_copy": 2, "start_with": "Then he", "seed": 1}
+    expected = lm.generate(against=text, **options)
+    assert expected.startswith("Then he ")
+    assert not expected.startswith("Then he took")
+    index = lm.copy_index(text, 2)
+    for against in (str(text), [text], (str(text),), index):
+        assert lm.generate(against=against, **options) == expected
+        assert "".join(lm.stream(against=against, **options)) == expected
+        (found,) = lm.generate_many(n=1, against=against, **options)
+        assert (found.text, found.longest_copy) == (expected, 2)
+    assert next(lm.generate_many(seed=1)).longest_copy is None
+    # The index knows how many words it looks at.
+    assert lm.generate(against=index, start_with="Then he", seed=1) == expected
+    with pytest.raises(OptionError, match="`max_copy` must be the index's, which is 2, but is 3; leave it out"):
+        lm.generate(against=index, max_copy=3)
+
+
+def test_nothing_to_differ_from(lm):
+    with pytest.raises(TextError, match="no text was given"):
+        lm.generate(against=[])
+
+
+def test_how_the_texts_to_differ_from_are_read(lm, tmp_path):
+    (tmp_path / "rows.csv").write_text('number,line\n1,"THEN Then he took a lamp."\n')
+    # They are cased as the model's own words are, whatever is said.
+    index = lm.copy_index(tmp_path / "rows.csv", 9, field="line", lowercase=True)
+    tracker = index.start()
+    for id in lm.read_prompt("Then he took").ids:
+        tracker.add(id)
+    assert tracker.longest == 3
+
+
+def test_a_cache_is_for_one_call(lm):
+    plain = lm.generate("I don't", max_words=50, min_words=50, seed=1)
+    options = {"max_words": 50, "min_words": 50, "seed": 1, "cache": 30, "cache_theta": 2.0, "cache_lambda": 0.8}
+    assert lm.generate("I don't", **options) != plain
+    assert lm.generate("I don't", max_words=50, min_words=50, seed=1) == plain
+
+
+def test_rules(lm):
+    rules = lm.rules(wordlm.SamplingConfig(ban=("dog", "blorpy"), include=("the door",)))
+    assert lm.vocabulary.decode(rules.never) == ["<pad>", "<unk>", "dog"]
+    assert [lm.vocabulary.decode(phrase) for phrase in rules.include] == [["the", "door"]]
+    assert rules.strangers == ("blorpy",)
+
+
 @pytest.mark.parametrize("call", ["generate", "stream", "generate_many"])
 def test_options_are_checked_at_once(lm, call):
     with pytest.raises(OptionError, match="top_q"):
         getattr(lm, call)("I", top_q=3)
     with pytest.raises(OptionError, match="top_p"):
         getattr(lm, call)("I", top_p=3)
+    with pytest.raises(OptionError, match="`include` and `ban` contradict each other"):
+        getattr(lm, call)("I", include="dog", ban=["dog"])
 
 
 def test_n_must_be_one_at_least(lm):
@@ -74,12 +128,3 @@ def test_names_resolve_and_an_unknown_one_does_not():
         _ = wordlm.nonsense
     assert set(wordlm.__all__) <= set(dir(wordlm))
     assert pickle.loads(pickle.dumps(wordlm.ModelConfig(units=3))).units == 3
-
-
-def test_generating_loads_neither_keras_nor_gensim(trained):
-    script = (
-        "import sys, wordlm; print(wordlm.load(sys.argv[1]).generate('I', seed=1));"
-        "print(sorted({'keras', 'tensorflow', 'gensim', 'pyarrow'} & set(sys.modules)))"
-    )
-    run = subprocess.run([sys.executable, "-c", script, trained], capture_output=True, text=True, check=True)
-    assert run.stdout.splitlines()[-1] == "[]"
