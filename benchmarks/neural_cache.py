@@ -75,9 +75,8 @@ def main() -> None:
     engines = [CachedEngine(model.engine, size, theta, share) for size in SIZES]
     if arguments.test:
         ids = read_ids(arguments.test, model.vocabulary)
-        print(
-            f"\n{arguments.test.name}: {len(ids):,} tokens, theta {theta}, lambda {share}\ncache   perplexity   CPU time"
-        )
+        print(f"\n{arguments.test.name}: {len(ids):,} tokens, theta {theta}, lambda {share}")
+        print("cache   perplexity   CPU time")
         for size, engine in zip((0, *SIZES), (model.engine, *engines), strict=True):
             began = time.process_time()
             print(f"{size:5}{perplexity(score(engine, ids)):13.2f}{time.process_time() - began:9.0f} s", flush=True)
