@@ -180,8 +180,8 @@ class SamplingConfig(_Checked):
     max_copy: int = option(12, "with texts to compare with: consecutive words that may be copied, at most", low=1)
     beams: int = option(0, "search the likeliest text with N beams instead of drawing one; 0: draw", low=0)
     cache: int = option(0, "make recent words likelier: words that the neural cache holds; 0: no cache", low=0)
-    cache_theta: float = option(0.3, "how much the cache prefers words that came in a like context", low=0)
-    cache_lambda: float = option(0.1, "the cache's share of the probability", low=0, high=1)
+    cache_theta: float = option(12.0, "how much the cache prefers words that came in a like context", low=0)
+    cache_lambda: float = option(0.15, "the cache's share of the probability", low=0, high=0.99)
     seed: int | None = option(None, "seed of the draws; left out: another text each time", low=0, high=2**32 - 1)
 
     def __post_init__(self) -> None:
