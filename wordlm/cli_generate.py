@@ -12,7 +12,7 @@ import click
 
 from wordlm.cli_options import Command, Many, given, json_option, kind_options, options_of, set_kind, warn
 from wordlm.config import SamplingConfig, TextConfig
-from wordlm.errors import OptionError
+from wordlm.errors import OptionError, WordlmError
 
 if TYPE_CHECKING:
     from wordlm.generation import GeneratedText
@@ -91,9 +91,7 @@ def generate(
         warn([f"the model does not know {', '.join(strangers)}: nothing to ban or to stop at"])
     index = _index(lm, against, config, reading) if against else None
     if n == 1 and not (as_json or probabilities or index):
-        for piece in lm.stream(prompt, **options):
-            click.echo(piece, nl=False)
-        click.echo()
+        _print_pieces(lm.stream(prompt, **options))
         return
     texts = lm.generate_many(prompt, n, against=index, **options)
     if as_json:
@@ -116,6 +114,19 @@ def _index(lm: LanguageModel, against: tuple[str, ...], config: SamplingConfig, 
     finally:
         if is_watched:
             click.echo("\r\x1b[K", err=True, nl=False)
+
+
+def _print_pieces(pieces: Iterable[str]) -> None:
+    begun = False
+    try:
+        for piece in pieces:
+            click.echo(piece, nl=False)
+            begun = True
+    except WordlmError:
+        if begun:
+            click.echo()  # so that the error has a line of its own
+        raise
+    click.echo()
 
 
 def _print(texts: Iterable[GeneratedText], can_have_lines: bool) -> None:
