@@ -9,6 +9,8 @@ from wordlm.config import TextConfig
 from wordlm.tokenizer import Tokenizer
 from wordlm.vocab import Vocabulary
 
+_PAIRS = ("“”", "„“", "«»", "»«")  # of quotation marks, the most common ones first
+
 
 @dataclass(frozen=True)
 class Prompt:
@@ -38,25 +40,35 @@ def read_prompt(text: str, tokenizer: Tokenizer, vocabulary: Vocabulary) -> Prom
         >>> prompt.ids, prompt.unknown
         ([3, 4, 1], ['knight'])
     """
+    is_split = tokenizer.config.kind == "pretokenized"
     tokens: list[str] = []
-    for token in tokenizer.tokenize(_own_marks(text, vocabulary)):
-        known = token in vocabulary or tokenizer.config.kind != "pretokenized"
-        tokens += [token] if known else _split_further(token, tokenizer.config, vocabulary)
+    for chunk in tokenizer.tokenize(text) if is_split else text.split():
+        found = tokenizer.tokenize(chunk)
+        if not all(token in vocabulary for token in found):
+            found = [_own_apostrophe(token, vocabulary) for token in tokenizer.tokenize(_own_quotes(chunk, vocabulary))]
+        if is_split and found[0] not in vocabulary:
+            found = _split_further(found[0], tokenizer.config, vocabulary)
+        tokens += found
     unknown = [token for token in tokens if token not in vocabulary]
     return Prompt(text.rstrip(), tokens, vocabulary.encode(tokens), list(dict.fromkeys(unknown)))
 
 
-def _own_marks(text: str, vocabulary: Vocabulary) -> str:
-    """The text with the quotation marks and apostrophes that the model knows."""
-    has = vocabulary.__contains__
-    if has("’s") or has("”"):
-        if not has('"'):
-            text = re.sub(r'"(?=\w)', "“", text).replace('"', "”")
-        if not has("'s"):
-            text = text.replace("'", "’")
-    else:
-        text = text.translate(str.maketrans("“”‘’", "\"\"''"))
+def _own_quotes(text: str, vocabulary: Vocabulary) -> str:
+    """The text with the quotation marks that the model knows."""
+    pairs = [pair for pair in _PAIRS if all(mark in vocabulary for mark in pair)]
+    if pairs and '"' not in vocabulary:
+        opening, closing = pairs[0]
+        return re.sub(r'"(?=\w)', opening, text).replace('"', closing)
+    for mark, straight in {"“": '"', "”": '"', "‘": "'"}.items():
+        if mark not in vocabulary:
+            text = text.replace(mark, straight)
     return text
+
+
+def _own_apostrophe(token: str, vocabulary: Vocabulary) -> str:
+    """The token, or if the model knows it only with the other kind of apostrophe, as it knows it."""
+    forms = (token, token.replace("’", "'"), token.replace("'", "’"))
+    return next((form for form in forms if form in vocabulary), token)
 
 
 def _split_further(token: str, config: TextConfig, vocabulary: Vocabulary) -> list[str]:
@@ -64,12 +76,11 @@ def _split_further(token: str, config: TextConfig, vocabulary: Vocabulary) -> li
     if "@-@" in vocabulary:
         # WikiText: ill @-@ fated, 10 @,@ 000, didn 't
         token = re.sub(r"(?<=\w)-(?=\w)|(?<=\d)[.,](?=\d)", r" @\g<0>@ ", token)
-        token = re.sub(r"(?<=\w)'(?=\w)", " '", token)
-    pieces = [
-        piece
-        for part in token.split()
-        for piece in (
-            [part] if part in vocabulary else Tokenizer(TextConfig(lowercase=config.lowercase)).tokenize(part)
-        )
-    ]
+        token = re.sub(r"(?<=\w)['’](?=\w)", r" \g<0>", token)
+    finer = Tokenizer(TextConfig(lowercase=config.lowercase))
+    pieces = []
+    for part in token.split():
+        part = _own_apostrophe(part, vocabulary)
+        pieces += [part] if part in vocabulary else finer.tokenize(part)
+    pieces = [_own_apostrophe(piece, vocabulary) for piece in pieces]
     return pieces if any(piece in vocabulary for piece in pieces) else [token]
