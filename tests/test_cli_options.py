@@ -176,14 +176,14 @@ def test_phrases_and_values_that_look_like_options():
         ("model --ban --help", "Option '--ban' requires an argument."),
         ("model --ban", "Option '--ban' requires an argument."),
         ("model --ban a -- b", "Got unexpected extra argument (b)"),
-        ("model --ban a -x", "No such option '-x'"),
+        ("model --ban a -x", "No such option"),
         ("--ban a", "Missing argument 'DIR'."),
     ],
 )
 def test_several_words_in_a_wrong_place(arguments, says):
     with pytest.raises(click.UsageError) as error:
         main.commands["generate"].make_context("generate", arguments.split())
-    assert says.replace("'", "") in error.value.format_message().replace("'", "")
+    assert says in error.value.format_message()
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from wordlm.errors import OptionError, WordlmError
 
 
 class Many(click.Option):
-    """An option that takes all words up to the next option: `--ban very really`, and `--ban very --ban really`."""
+    """An option of a `Command` that takes all words up to the next option: `--ban very really`."""
 
     def __init__(self, *declarations: Any, **settings: Any) -> None:
         super().__init__(*declarations, **(settings | {"multiple": True}))
