@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
 from wordlm.prompts import Prompt
@@ -30,12 +31,13 @@ def write(prompt: Prompt, words: Sequence[str], tokenizer: Tokenizer) -> str:
             lines.append([])
         else:
             lines[-1].append(word)
-    if any(len(line) > _MEMORY or not _UNDECIDED.isdisjoint(line) for line in lines):
-        return "".join(pieces(prompt, words, tokenizer))
-    written = [tokenizer.detokenize(line) for line in lines]
-    # The prompt stays as it was typed.
-    written[0] = prompt.text + written[0][len(tokenizer.detokenize(prompt.tokens)) :]
-    return "\n".join(line for line in written if line)
+    if all(len(line) <= _MEMORY and _UNDECIDED.isdisjoint(line) for line in lines):
+        start, *written = map(tokenizer.detokenize, [prompt.tokens, *lines])
+        # The prompt stays as it was typed; but what follows may change its spaces, as 6 does behind "5 –".
+        if written[0].startswith(start):
+            written[0] = prompt.text + written[0][len(start) :]
+            return "\n".join(filter(None, written))
+    return "".join(pieces(prompt, words, tokenizer))
 
 
 def pieces(prompt: Prompt, words: Iterable[str], tokenizer: Tokenizer) -> Iterator[str]:
@@ -75,13 +77,18 @@ def pieces(prompt: Prompt, words: Iterable[str], tokenizer: Tokenizer) -> Iterat
             yield "\n"
         anything = True
         line.append(word)
-        if any(map(str.isalnum, word)) and (piece := rest()):
+        if _is_settled(word) and (piece := rest()):
             yield piece
             if len(line) > _MEMORY:
                 line = line[-_MEMORY // 2 :]
                 given = _as_written(line, tokenizer)
     if piece := rest():
         yield piece
+
+
+def _is_settled(word: str) -> bool:
+    """Whether the next word has no say in the spaces before this one: it is no mark, and no US$ either."""
+    return any(map(str.isalnum, word)) and unicodedata.category(word[-1]) != "Sc"
 
 
 def _as_written(line: list[str], tokenizer: Tokenizer) -> str:
@@ -92,10 +99,12 @@ def _as_written(line: list[str], tokenizer: Tokenizer) -> str:
 
 
 def _end_of(before: str, text: str) -> int:
-    """Where in `text` what `before` holds ends, if both are the same but for their spaces."""
-    count = sum(not character.isspace() for character in before)
+    """Where in `text` what `before` holds ends, if both are the same but for their spaces and capitals."""
+    # The capital of a letter may be two, as SS of ß is; both fold to the same.
+    count = sum(len(character.casefold()) for character in before if not character.isspace())
     for place, character in enumerate(text):
-        if not count:
+        if count <= 0:
             return place
-        count -= not character.isspace()
+        if not character.isspace():
+            count -= len(character.casefold())
     return len(text)
