@@ -51,7 +51,7 @@ class Draft:
         # The marks, and what may close behind them, that end the sentence unless it goes on in lower case.
         self._is_over = False
         self._open = {mark: prompt.tokens.count(mark) % 2 == 1 for mark in _ALIKE}
-        self._recent = deque(prompt.ids, maxlen=_RECENT)
+        self._recent = deque(prompt.ids, maxlen=max([_RECENT, *map(len, rules.banned)]))
         # Words that came after each run of n - 1 words.
         self._followers: dict[tuple[int, ...], tuple[int, ...]] = {}
         if rules.config.no_repeat_ngram:
@@ -66,7 +66,7 @@ class Draft:
     @property
     def recent(self) -> list[int]:
         """The last 64 words, the prompt's too."""
-        return list(self._recent)
+        return list(self._recent)[-_RECENT:]
 
     def copy(self) -> Draft:
         """Another one that goes its own way from here."""
@@ -88,8 +88,10 @@ class Draft:
             ids.append(EOS)
         if self.count < max(config.min_words, 1):
             ids += rules.stop
+        last = self._recent[-1] if self._recent else EOS
         for phrase in rules.banned:
-            if tuple(self._recent)[1 - len(phrase) :] == phrase[:-1]:
+            # The first comparison is for speed.
+            if phrase[-2] == last and tuple(self._recent)[1 - len(phrase) :] == phrase[:-1]:
                 ids.append(phrase[-1])
         if config.no_repeat_ngram and len(self._tail) == config.no_repeat_ngram - 1:
             ids += self._followers.get(self._tail, ())
@@ -108,7 +110,7 @@ class Draft:
             self.finish_reason = "stop"
             return False
         token = self.rules.vocabulary[id]
-        enough = self.count >= config.min_words
+        enough = self.count >= max(config.min_words, len(self.rules.start))
         if not config.sentences:
             if id == EOS:
                 self.finish_reason = "eos"

@@ -59,11 +59,9 @@ def read_rules(config: SamplingConfig, tokenizer: Tokenizer, vocabulary: Vocabul
     def read(text: str) -> tuple[int, ...]:
         return tuple(read_prompt(text, tokenizer, vocabulary).ids)
 
-    bans = [*config.ban, *(word.capitalize() for word in config.ban if word.islower())]
-    known = [ids for ids in map(read, dict.fromkeys(bans)) if UNK not in ids]
+    bans = {word: [read(form) for form in (word, _capitalized(word))] for word in config.ban}
+    known = dict.fromkeys(ids for forms in bans.values() for ids in forms if UNK not in ids)
     never = {PAD, *([UNK] if config.no_unk else []), *(ids[0] for ids in known if len(ids) == 1)}
-    if len(never) > len(vocabulary) - 2:
-        raise OptionError(f"`ban` leaves no word of the model's {len(vocabulary):,} to write with; ban fewer")
     stops = {word: read(word) for word in config.stop}
     for word, ids in stops.items():
         if len(ids) > 1:
@@ -81,10 +79,19 @@ def read_rules(config: SamplingConfig, tokenizer: Tokenizer, vocabulary: Vocabul
         end=next(iter(found["end_with"]), ()),
         include=tuple(dict.fromkeys(found["include"])),
         stop=frozenset(ids[0] for ids in stops.values() if ids[0] != UNK),
-        strangers=tuple(word for word in (*config.ban, *config.stop) if UNK in read(word)),
+        strangers=(
+            *(word for word, forms in bans.items() if all(UNK in ids for ids in forms)),
+            *(word for word, ids in stops.items() if UNK in ids),
+        ),
     )
     _check(rules, never)
     return rules
+
+
+def _capitalized(text: str) -> str:
+    """The text with its first letter as a capital, the others as they are."""
+    place = next((place for place, character in enumerate(text) if character.isalpha()), 0)
+    return text[:place] + text[place : place + 1].upper() + text[place + 1 :]
 
 
 def _required(name: str, text: str, tokenizer: Tokenizer, vocabulary: Vocabulary) -> tuple[int, ...]:
@@ -99,10 +106,17 @@ def _required(name: str, text: str, tokenizer: Tokenizer, vocabulary: Vocabulary
 def _check(rules: Rules, never: set[int]) -> None:
     """Refuses what no text can fulfil, before any is tried."""
     config, word = rules.config, rules.vocabulary
+    required = (rules.start, rules.end, *rules.include)
+    if any(EOS in ids for ids in (rules.stop, never, *required)):
+        raise OptionError(
+            "<eos>, the end of a paragraph, is no word to ban, to stop at or to include; `sentences` and `min_words` "
+            "say where a text ends"
+        )
     for name, phrases in (("include", rules.include), ("start_with", (rules.start,)), ("end_with", (rules.end,))):
         for phrase in phrases:
             for what, ids in (("ban", never), ("stop", rules.stop)):
                 if clash := [id for id in phrase if id in ids]:
+                    what = "no_unk" if clash[0] == UNK and config.no_unk else what
                     raise OptionError(
                         f"`{name}` and `{what}` contradict each other: both have {word[clash[0]]!r}; leave one out"
                     )
@@ -110,9 +124,9 @@ def _check(rules: Rules, never: set[int]) -> None:
                 if _holds(phrase, banned):
                     what = " ".join(word.decode(banned))
                     raise OptionError(f"`{name}` and `ban` contradict each other: both have {what!r}; leave one out")
-    if EOS in rules.stop or EOS in never:
-        raise OptionError("`<eos>` is no word: to end after sentences or never before some words, there are "
-                          "`sentences` and `min_words`")  # fmt: skip
+    if len(word) - len(never | rules.stop) < 2:
+        names = "`ban` and `stop` leave" if rules.stop else "`ban` leaves"
+        raise OptionError(f"{names} no word of the model's {len(word):,} to write with; give fewer")
     given = rules.start + rules.end
     needed = len(given) + sum(len(phrase) for phrase in rules.include if not _holds(given, phrase))
     if needed > config.max_words:
