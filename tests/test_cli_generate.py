@@ -253,7 +253,7 @@ def test_the_longest_copy_is_told_on_the_standard_error(trained, story):
     out, err = run(*arguments)
     (text,) = json.loads(run(*arguments, "--json")[0])
     assert out == text["text"] + "\n"
-    assert err == f"copied words in a row, at most: {text['longest_copy']}\n"
+    assert err == f"longest run of copied words: {text['longest_copy']}\n"
     out, err = run(*arguments, "-n", "3")
     assert len(err.splitlines()) == 3
     assert run("generate", trained, "--seed", "5")[1] == ""
@@ -307,7 +307,7 @@ def test_a_terminal_sees_how_far_the_reading_is_and_no_trace_of_it_in_the_end(tr
     assert running.returncode == 0
     told = screen.decode().split("\r")
     assert "reading 65,5" in told[1]
-    assert told[-2].startswith("\x1b[Kcopied words in a row")
+    assert told[-2].startswith("\x1b[Klongest run of copied words: ")
 
 
 # --- what is said -------------------------------------------------------------------------------------------------

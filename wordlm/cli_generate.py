@@ -135,7 +135,7 @@ def _print(texts: Iterable[GeneratedText], can_have_lines: bool) -> None:
             click.echo()
         click.echo(text.text)
         if text.longest_copy is not None:
-            click.echo(f"copied words in a row, at most: {text.longest_copy}", err=True)
+            click.echo(f"longest run of copied words: {text.longest_copy}", err=True)
 
 
 def _print_words(texts: Iterable[GeneratedText]) -> None:
