@@ -57,7 +57,6 @@ def normalized_lstm(each, **options):
     return build(layers.LSTM(U, return_sequences=each), layers.LayerNormalization(), **options)
 
 
-# By name: a model, and whether its input has a fixed length.
 UNKNOWN = {
     "LSTM with layer normalization": lambda: normalized_lstm(True),
     "the same with one prediction": lambda: normalized_lstm(False),
@@ -104,7 +103,11 @@ def by_hand(model, words, length):
     return np.log(outputs[len(words) - 1] if outputs.ndim == 2 else outputs)
 
 
-@pytest.mark.parametrize("name", UNKNOWN)
+# One of each kind for every day.
+DAILY = {"LSTM with layer normalization", "the same with one prediction", "all words at once", "attention"}
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in DAILY else pytest.mark.slow) for n in UNKNOWN])
 def test_an_unknown_model_is_run_by_keras(name):
     model = UNKNOWN[name]()
     length = N if "N words" in name or name == "all words at once" else None
