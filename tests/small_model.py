@@ -17,7 +17,8 @@ KINDS = {"streams": {}, "windows": {"context": 4}, "both ways": {"context": 4, "
 
 def make_engine(scale=1.5, bias=(), **options):
     """An engine with random weights; `bias` lifts some words."""
-    config = ModelConfig(vocab_size=len(VOCABULARY), embedding_dim=4, units=5, dense=0, **options)
+    shape = {"vocab_size": len(VOCABULARY), "embedding_dim": 4, "units": 5, "dense": 0}
+    config = ModelConfig(**shape | options)
     rng = np.random.default_rng(5)
     weights = {name: rng.normal(0, scale, shape).astype("float32") for name, shape in weight_shapes(config).items()}
     for id, value in dict(bias).items():
