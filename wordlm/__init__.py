@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from wordlm.config import DataConfig, ModelConfig, SamplingConfig, TextConfig, TrainConfig
     from wordlm.errors import WordlmError
-    from wordlm.language_model import LanguageModel, load
+    from wordlm.language_model import LanguageModel, from_keras, load
     from wordlm.pipeline import resume, train
 
 __version__ = "0.1.0"
@@ -25,6 +25,7 @@ _HOMES = {
     "train": "wordlm.pipeline",
     "resume": "wordlm.pipeline",
     "load": "wordlm.language_model",
+    "from_keras": "wordlm.language_model",
     "LanguageModel": "wordlm.language_model",
     "TextConfig": "wordlm.config",
     "DataConfig": "wordlm.config",
@@ -42,6 +43,7 @@ __all__ = [
     "TextConfig",
     "TrainConfig",
     "WordlmError",
+    "from_keras",
     "load",
     "resume",
     "train",

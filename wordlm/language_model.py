@@ -1,16 +1,16 @@
-"""A saved model, opened: what `wordlm.load` returns."""
+"""A model to question: what `wordlm.load` and `wordlm.from_keras` return."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wordlm import generation
-from wordlm.bundle import Bundle, load_bundle
-from wordlm.config import ModelConfig, SamplingConfig
+from wordlm.bundle import load_bundle
+from wordlm.config import ModelConfig, SamplingConfig, TextConfig
 from wordlm.engine import Engine
 from wordlm.errors import OptionError
 from wordlm.prompts import Prompt, read_prompt
@@ -21,6 +21,7 @@ from wordlm.vocab import Vocabulary
 if TYPE_CHECKING:
     import keras
 
+    from wordlm.keras_engine import KerasConfig, KerasEngine
     from wordlm.novelty import CopyIndex
 
     Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -42,32 +43,94 @@ def load(path: str | os.PathLike[str]) -> LanguageModel:
         ...
         wordlm.errors.BundleError: there is no model at nowhere: give the folder that `wordlm train --out` has made
     """
-    return LanguageModel(load_bundle(path))
+    bundle = load_bundle(path)
+
+    def keras_model() -> keras.Sequential:
+        from wordlm.model import build_model, load_keras, set_weights
+
+        load_keras()
+        model = build_model(bundle.config)
+        set_weights(model, bundle.weights)
+        return model
+
+    return LanguageModel(
+        bundle.vocabulary,
+        bundle.text,
+        lambda: Engine(bundle.config, bundle.weights),
+        keras_model,
+        config=bundle.config,
+        path=bundle.path,
+        metadata=bundle.metadata,
+    )
+
+
+def from_keras(
+    model: keras.Model, tokens: Sequence[str], text: TextConfig | None = None, context: int | None = None
+) -> LanguageModel:
+    """A language model out of a Keras model of your own, to generate from.
+
+    Where NumPy knows its layers, they run there; anything else runs by calls of Keras, one a word, and a warning
+    names the layer.
+
+    Args:
+        model: (batch, time) token ids -> probabilities, (batch, V) or (batch, time, V). 0 is padding.
+        tokens: the V tokens by id; the first three are `<pad>`, `<unk>` and `<eos>`, which opens and ends a text.
+        text: how its text was split; left out: as `wordlm train` splits prose.
+        context: how many of the last words it reads; left out: what its layers say, or 50.
+
+    Raises:
+        OptionError: tokens that are no such vocabulary, or not as many as the model has; a model of another kind.
+
+    Example:
+        >>> from wordlm.config import ModelConfig
+        >>> from wordlm.model import build_model
+        >>> tokens = ["<pad>", "<unk>", "<eos>", "It", "was", "dark", "."]
+        >>> lm = from_keras(build_model(ModelConfig(vocab_size=7, embedding_dim=4, units=3, dense=0)), tokens)
+        >>> len(lm.generate("It was", max_words=2, min_words=2, seed=1).split()) >= 3
+        True
+    """
+    from wordlm.keras_engine import engine_of
+
+    vocabulary = Vocabulary(tokens)
+    engine = engine_of(model, context)
+    if engine.config.vocab_size != len(vocabulary):
+        raise OptionError(
+            f"`tokens` must be as many as the model predicts, which are {engine.config.vocab_size:,}, but are "
+            f"{len(vocabulary):,}"
+        )
+    return LanguageModel(vocabulary, text or TextConfig(), lambda: engine, lambda: model, config=engine.config)
 
 
 class LanguageModel:
-    """A trained model with its vocabulary and tokenizer.
+    """A trained model with its vocabulary and tokenizer, as `load` and `from_keras` make it.
 
     Attributes:
-        path: its folder.
+        path: its folder; None if it is not out of one.
         config: the shape of the network.
         vocabulary: its words.
         tokenizer: how its text was split.
-        metadata: where it comes from: figures, history, versions, hashes.
+        metadata: where it comes from: figures, history, versions, hashes; empty if it is not out of a folder.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
-        self._bundle = bundle
-        self.path: Path = bundle.path
-        self.config: ModelConfig = bundle.config
-        self.vocabulary: Vocabulary = bundle.vocabulary
-        self.tokenizer = Tokenizer(bundle.text)
-        self.metadata: dict[str, Any] = bundle.metadata
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        text: TextConfig,
+        make_engine: Callable[[], Engine | KerasEngine],
+        make_keras_model: Callable[[], keras.Model],
+        *,
+        config: ModelConfig | KerasConfig,
+        path: Path | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self.vocabulary, self.tokenizer = vocabulary, Tokenizer(text)
+        self.config, self.path, self.metadata = config, path, metadata or {}
+        self._make_engine, self._make_keras_model = make_engine, make_keras_model
 
     @cached_property
-    def engine(self) -> Engine:
-        """The network in NumPy; the weights are read at the first use."""
-        return Engine(self.config, self._bundle.weights)
+    def engine(self) -> Engine | KerasEngine:
+        """The network in NumPy, or in Keras where only that runs it; the weights are read at the first use."""
+        return self._make_engine()
 
     def generate(self, prompt: str = "", *, against: Against | None = None, **options: Any) -> str:
         """One new text, the prompt at its head.
@@ -155,6 +218,8 @@ class LanguageModel:
         if config.cache:
             from wordlm.cache import CachedEngine
 
+            if not isinstance(engine, Engine):
+                raise OptionError("`cache` needs a model that NumPy runs, but Keras runs this one; leave it out")
             engine = CachedEngine(engine, config.cache, config.cache_theta, config.cache_lambda)
         if against is not None and not hasattr(against, "start"):
             against = self.copy_index(against, config.max_copy)
@@ -165,14 +230,9 @@ class LanguageModel:
             )
         return engine, self.tokenizer, self.vocabulary, prompt, config, against
 
-    def keras_model(self) -> keras.Sequential:
-        """The network as a `keras.Sequential`: (batch, time) token ids -> probabilities. Loads Keras."""
-        from wordlm.model import build_model, load_keras, set_weights
-
-        load_keras()
-        model = build_model(self.config)
-        set_weights(model, self._bundle.weights)
-        return model
+    def keras_model(self) -> keras.Model:
+        """The network as a Keras model: (batch, time) token ids -> probabilities. Loads Keras."""
+        return self._make_keras_model()
 
     def __repr__(self) -> str:
-        return f"<LanguageModel {str(self.path)!r}: {len(self.vocabulary):,} words, {self.config.cell}>"
+        return f"<LanguageModel {str(self.path or 'from Keras')!r}: {len(self.vocabulary):,} words>"

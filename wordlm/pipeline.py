@@ -151,7 +151,7 @@ def _run(
     def sample(network: keras.Sequential) -> str:
         engine = Engine(model_config, get_weights(network))
         sampling = SamplingConfig(max_words=20, seed=config.seed)
-        return next(generation.generate(engine, corpus.vocabulary, tokenizer, opening, config=sampling)).text
+        return next(generation.generate(engine, tokenizer, corpus.vocabulary, opening, sampling)).text
 
     with _random_state_kept():
         keras.utils.set_random_seed(config.seed)
