@@ -352,6 +352,16 @@ def test_large_vocabularies_agree_with_a_full_sort(size, rounded):
             assert count == 1 or mass[count - 2] < p + 1e-6
 
 
+def test_lower_ids_come_first_among_many_words_that_hardly_differ():
+    # All in one of the bins that top-p looks through, as the last word is so unlikely.
+    row = normalized([1.01, 1.0] * 500 + [1e-30])
+    kept = np.flatnonzero(apply_top_p(row, 0.6005) > -np.inf)
+    lower = kept[kept % 2 == 1]
+    assert np.setdiff1d(kept, lower).tolist() == list(range(0, 1000, 2))
+    assert lower.tolist() == list(range(1, 2 * len(lower), 2))
+    assert len(lower) == 99  # 0.6005 * 1005 - 505, rounded up
+
+
 @pytest.mark.parametrize("size", [1, 3, 500, 5000])
 def test_the_likeliest_words_are_those_of_a_full_sort(size):
     rows = np.round(language_like(size, rows=7), 1)

@@ -1,14 +1,14 @@
-"""The draw of the next word, as a race that neither rounding nor the batch can turn.
+"""The draw of the next word: a race, which neither rounding nor the rest of the batch turns.
 
-Every word would run for a time of E / p, with an exponential number E of its own and its probability p, and the
-first to arrive is drawn: that is a draw from p (the Gumbel-max trick, in times instead of their logarithms). Here
-blocks of words race first, with their sums, and then the words of the block that won, so that few random numbers
-are needed. Probabilities from batches of different sizes are rounded differently, by a millionth or so: then
-another word wins only where two times are as close as that. With an inverse CDF, the rounding would move
-the bounds between all words.
+Each word runs for a time of E / p, with an exponential random number E of its own and its probability p, and the
+first to arrive is drawn, which happens with the probability p (the Gumbel-max trick, without its logarithms). To
+need few random numbers, blocks of words race first, with their sums, and then the words of the block that won.
 
-Each row takes the numbers of its own generator, as many whatever the probabilities are, and a number belongs to
-its word whatever the filters have left: filters that differ in a rare word nearly always draw the same.
+Batches of different sizes round probabilities differently, by about a millionth. That changes the word only where
+the two best times are as close as that; with an inverse CDF it moves every bound between two words, and changes
+dozens of times as many. Each row takes random numbers of its own generator, and a race takes as many whatever the
+probabilities are. A number belongs to its word, so that a filter that keeps one rare word more or less hardly ever
+changes what is drawn.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from wordlm.sampling import apply_temperature, filter_logprobs, likeliest, norma
 _BLOCK = 128
 # Log-probabilities worked on at once, so that each pass over them finds them in the processor's cache.
 _FLOATS = 1 << 18
-# Draws that the filters may reject before they are applied to all words. The average is a little above one.
+# Draws of which all must be rejected before the filters are applied to all words. Most often the first is kept.
 _TRIES = 8
-# Temperatures, and sums of the masses, that float32 numbers bear without care.
-_TEMPERATURES = (0.05, 1e6)
+# Temperatures, and sums of masses, for which float32 numbers need no shift to the likeliest word.
+_TEMPERATURES = (1e-3, 1e6)
 _SUMS = (1e-20, 1e20)
 
 
@@ -62,7 +62,7 @@ def draw(logprobs: np.ndarray, rngs: Sequence[np.random.Generator]) -> np.ndarra
 def choose(logprobs: np.ndarray, config: SamplingConfig, rngs: Sequence[np.random.Generator]) -> np.ndarray:
     """One word of each row after the filters of `config`: equal in distribution to a draw from `filter_logprobs`.
 
-    It is faster, as a word that the filters keep can be told without filtering all the others. A temperature of 0
+    It is faster: whether the filters keep a word can be told without filtering all others. A temperature of 0
     takes the likeliest word, the one with the lowest id among equals, and no random number.
 
     Args:
@@ -121,7 +121,8 @@ def _argmax(logprobs: np.ndarray) -> np.ndarray:
 def _choose_of_top_k(logprobs: np.ndarray, config: SamplingConfig, rngs: Sequence[np.random.Generator]) -> np.ndarray:
     """The other filters work on the top k alone, all rows at once."""
     ids = likeliest(logprobs, config.top_k)
-    depths = np.take_along_axis(logprobs, ids, axis=1).astype(np.float64)
+    rows = np.arange(len(ids))[:, np.newaxis]
+    depths = logprobs[rows, ids].astype(np.float64)
     depths -= depths[:, :1]
     depths /= max(config.temperature, 1e-100)
     kept = np.exp(depths)
@@ -138,7 +139,7 @@ def _choose_of_top_k(logprobs: np.ndarray, config: SamplingConfig, rngs: Sequenc
         _cut(ordered, config.typical)
         np.put_along_axis(kept, order, ordered, axis=1)
     masses = np.zeros((len(ids), _count_blocks(logprobs), _BLOCK), np.float32)
-    masses[np.arange(len(ids))[:, np.newaxis], ids // _BLOCK, ids % _BLOCK] = kept
+    masses[rows, ids // _BLOCK, ids % _BLOCK] = kept
     return _race(masses, _sums(masses), rngs)
 
 
@@ -197,7 +198,7 @@ def _masses(logprobs: np.ndarray, temperature: float) -> tuple[np.ndarray, np.nd
     flat[:, size:] = 0
     inside, masses = flat[:, :size], flat.reshape(rows, blocks, _BLOCK)
     if _TEMPERATURES[0] <= temperature <= _TEMPERATURES[1]:
-        # Log-probabilities as models give them need no care, which would take two passes more.
+        # As a model's log-probabilities are; the shift would take two passes more.
         if temperature == 1:
             np.exp(logprobs, out=inside)
         else:
