@@ -21,10 +21,10 @@ LEVELS = [
     "errors config reports interrupt",
     "atomic charset prose files text wordforms detokenizer tokenizer vocab prompts writer sampling drawing cells "
     "layout output state trace engine cache vector_files vector_formats vector_folders",
-    "rules draft restrictions novelty embedding vectors corpus batches model fast_tensorflow softmax schedule weights "
-    "checkpoint",
+    "rules draft restrictions constraints selection novelty embedding vectors corpus batches model fast_tensorflow "
+    "softmax schedule weights checkpoint",
     "bundle learner examiner keras_stack keras_engine",
-    "training generation",
+    "training search generation",
     "language_model progress preparation",
     "pipeline",
     "cli_options",
