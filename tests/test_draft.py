@@ -231,6 +231,7 @@ def test_a_stop_word_is_not_copied():
         ('" Yes ! " said he . I', 1, '" Yes ! " said he .', "sentences"),  # it goes on in lower case
         ('Yes . " I', 1, "Yes .", "sentences"),  # this quotation mark opens
         ("Yes . ' I", 1, "Yes .", "sentences"),
+        ('Yes . " I went . " I', 2, 'Yes . " I went . "', "sentences"),
         ("( Yes . ) I", 1, "( Yes . )", "sentences"),
         ("Yes . ( I", 1, "Yes .", "sentences"),
         ("Yes ? ! I", 1, "Yes ? !", "sentences"),
@@ -354,9 +355,13 @@ def test_a_copy_goes_its_own_way():
     assert seen(draft) == before
     ended(other, '. " Yes . I')
     assert (other.finish_reason, draft.finish_reason) == ("sentences", "")
-    # It still knows what it is in the middle of.
-    told(draft, '. "')
-    assert ended(draft, "Yes . I") == ("Yes .", "sentences")
+
+
+def test_a_copy_closes_its_own_quotations():
+    draft = told(make_draft(sentences=1), '" Yes')
+    other = draft.copy()
+    for one in (other, draft):
+        assert ended(one, '. " I') == ('. "', "sentences")
 
 
 @settings(max_examples=100, deadline=None)

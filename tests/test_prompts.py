@@ -119,6 +119,7 @@ def test_a_prompt_for_a_model_of_other_pretokenized_text():
     assert read_prompt("I don't,", PRETOKENIZED, vocabulary).tokens == ["I", "do", "n't", ","]
     assert read_prompt("I do n’t well-known", PRETOKENIZED, vocabulary).tokens == ["I", "do", "n't", "well-known"]
     lower = Tokenizer(TextConfig(kind="pretokenized", lowercase=True))
+    assert read_prompt("“I I", PRETOKENIZED, Vocabulary([*SPECIALS, "“I", '"I', "I"])).tokens == ["“I", "I"]
     assert read_prompt("Mr. DO,", lower, vocabulary).tokens == ["mr.", "do", ","]
 
 
