@@ -10,6 +10,7 @@ import shlex
 import shutil
 import signal
 import zipfile
+from itertools import pairwise
 from pathlib import Path
 
 import h5py
@@ -198,7 +199,7 @@ def test_sentences(trained):
 def test_no_repeated_run_of_words(trained):
     content = texts(trained, "--no-repeat-ngram", "2", "--max-words", "60", "--min-words", "20")
     for text in content:
-        pairs = list(zip(words(text), words(text)[1:], strict=False))
+        pairs = list(pairwise(words(text)))
         assert len(pairs) == len(set(pairs))
 
 
@@ -308,6 +309,86 @@ def test_a_terminal_sees_how_far_the_reading_is_and_no_trace_of_it_in_the_end(tr
     told = screen.decode().split("\r")
     assert "reading 65,5" in told[1]
     assert told[-2].startswith("\x1b[Klongest run of copied words: ")
+
+
+# --- texts that are searched for ----------------------------------------------------------------------------------
+
+
+def stands_in(phrase, text):
+    return f" {phrase} " in f" {' '.join(words(text))} "
+
+
+def test_include(trained):
+    content = texts(trained, "--include", "lamp", "the door", "--max-words", "30", n=4)
+    assert all(stands_in("lamp", text) and stands_in("the door", text) for text in content)
+    assert len({text["text"] for text in content}) > 1, "they are drawn"
+    assert content == texts(trained, "--include", "lamp", "the door", "--max-words", "30", n=4)
+
+
+def test_end_with(trained):
+    for text in texts(trained, "--end-with", "took a lamp.", "--max-words", "30", n=4):
+        assert words(text)[-4:] == ["took", "a", "lamp", "."]
+        assert text["text"].endswith("took a lamp.")
+        assert text["finish_reason"] == "end_with"
+
+
+def test_beams(trained):
+    content = texts(trained, "--beams", "4", "--max-words", "12", n=4)
+    assert len({tuple(words(text)) for text in content}) == 4
+    assert content == texts(trained, "--beams", "4", "--max-words", "12", n=4, seed=2), "nothing is drawn"
+    assert run("generate", trained, "--beams", "4", "--max-words", "12")[0] == content[0]["text"] + "\n"
+
+
+def test_all_that_a_text_holds_at_once(trained):
+    options = ["--start-with", "Then he", "--end-with", "dog.", "--include", "she", "--ban", "it", "--stop", "Watson"]
+    for way in ([], ["--beams", "3"], ["--temperature", "0"]):
+        for text in texts(trained, *options, *way, "--max-words", "20", n=1):
+            found = words(text)
+            assert found[:2] == ["Then", "he"]
+            assert found[-2:] == ["dog", "."]
+            assert "she" in found
+            assert {"it", "Watson"}.isdisjoint(found)
+
+
+def test_a_searched_text_copies_no_more_than_it_may(trained, story):
+    options = ["--include", "lamp", "door", "--against", story, "--max-copy", "2", "--max-words", "25"]
+    for text in texts(trained, *options, n=2):
+        assert text["longest_copy"] <= 2
+        assert stands_in("lamp", text)
+        assert stands_in("door", text)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--include", "lamp", "--cache", "20"],
+        ["--include", "lamp", "--repetition-penalty", "2", "--top-p", "0.9", "--typical", "0.9"],
+        ["--include", "lamp", "--sentences", "2"],
+        ["--include", "lamp", "--min-words", "20"],
+        ["--include", "lamp", "--no-repeat-ngram", "2"],
+        ["--end-with", "a lamp", "--min-words", "20", "--prompt", "I don't"],
+        ["--beams", "3", "--include", "lamp", "--temperature", "0"],
+        ["--beams", "3", "--cache", "20", "--start-with", "a lamp"],
+    ],
+)
+def test_a_searched_text_obeys_the_other_options(trained, options):
+    options = [*options, "--max-words", "30"]
+    (text,) = texts(trained, *options, n=1)
+    found = words(text)
+    assert "lamp" in found
+    assert len(found) <= 30
+    assert run("generate", trained, *options, "--seed", "1")[0] == text["text"] + "\n"
+    if "--min-words" in options:
+        assert len(found) >= 20
+    if "--no-repeat-ngram" in options:
+        assert len(set(pairwise(found))) == len(found) - 1
+
+
+@pytest.mark.parametrize("way", ["", "--json", "--probabilities", "-n 3"])
+def test_words_that_cannot_be_placed(trained, story, way):
+    options = ["--include", "Then he took a lamp", "--against", story, "--max-copy", "2", *way.split()]
+    message = fault("generate", trained, *options)
+    assert "no text of at most 100 words was found in which 'Then he took a lamp' could be placed" in message
 
 
 # --- what is said -------------------------------------------------------------------------------------------------

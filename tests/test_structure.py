@@ -214,6 +214,9 @@ def test_generating_in_python_loads_numpy_h5py_and_regex_alone():
         (["-n", "3", "--json", "--ban", "cat", "--typical", "0.9"], set()),
         (["--cache", "10"], {"cache"}),
         (["--against", "README.md"], {"novelty", "text"}),
+        (["--include", "cat"], {"search"}),
+        (["--end-with", "cat"], {"search"}),
+        (["--beams", "2"], {"search"}),
     ],
 )
 def test_generating_loads_these_packages_and_of_the_parts_only_what_is_asked_for(options, asked_for):
