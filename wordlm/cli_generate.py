@@ -63,13 +63,15 @@ def generate(
     wordlm generate models/book --prompt "It was a dark" -n 5 --sentences 1 --seed 7
     wordlm generate models/book --include storm lighthouse --end-with "night ." --ban very
     wordlm generate models/book -n 100 --top-p 0.95 --against book.txt
-    wordlm generate models/book --beams 8 -n 3 --probabilities
+    wordlm generate models/book --beams 8 -n 3 --no-repeat-ngram 3
 
     The chances of the next word go through the bans, --repetition-penalty, --temperature, --top-k, --top-p,
     --min-p and --typical, in this order; each sees what those before it have left.
 
     Options that take several words take all up to the next option, if they stand behind DIR; a phrase needs
     quotes: --ban very "of course".
+
+    Texts with words to include or to end with are searched for, which takes seconds; --beams takes less.
 
     The longest run of words that a text has copied from --against is told on stderr, or in the JSON.
     """
