@@ -476,7 +476,6 @@ def test_every_text_has_a_reason_to_end(options):
     [{"beams": 4}, {"include": ("dog", "he said")}, {"end_with": "Mr. Holmes"}, {"beams": 4, "include": ("dog",)}],
 )
 def test_what_is_searched_for(options):
-    pytest.importorskip("wordlm.search")
     engine, options = make_engine(), {"seed": 1, "max_words": 15} | options
     found = texts(engine, "he said", 3, **options)
     assert len(found) == 3
