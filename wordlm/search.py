@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 import numpy as np
 
@@ -63,16 +64,19 @@ def search(
 ) -> list[Found]:
     """Finds texts that keep the draft's rules, hold all phrases to include and end with the words to end with.
 
-    A phrase counts wherever its words follow on each other, even where the model writes them by itself. An end is
-    one if `<eos>` comes next; its probability belongs to the text's. Of beam search, texts are ranked by `score`
-    (Wu et al. 2016, "Google's neural machine translation system", section 7, with the exponent 1): a sum of
-    log-probabilities alone prefers short texts. The search is over when no hypothesis can come to a better one.
+    A phrase counts wherever its words follow on each other, even where the model writes them by itself. A text that
+    must end with some words is finished where `<eos>` would come next, whose probability belongs to its own.
+
+    Drawn texts are those of the filters, from whose cuts (top-k and so on) words that are needed next are exempt.
+    The likeliest texts are those with the highest `score`: a sum alone would prefer short ones (Wu et al. 2016,
+    "Google's neural machine translation system", section 7, with the exponent 1). The search for them is over when
+    no hypothesis can come to a better one.
 
     Args:
         engine: the network.
         prompt_ids: ids read before the first word, behind the `<eos>` that opens every text.
         draft: an empty text.
-        rng: draws the texts; None: the likeliest ones.
+        rng: draws the texts; None, or the temperature 0: the likeliest ones.
         n: texts, at most.
         width: hypotheses in a bank; None: `beams`, or a number that does for a text.
 
@@ -137,7 +141,7 @@ class _Search:
         self.is_ended_by_words = bool(self.config.sentences or self.rules.stop)
         self.constraints = Constraints(self.rules.include, self.rules.end)
         self.closest = self.constraints.start
-        self.finished: dict[tuple[int, ...], tuple[Found, float]] = {}
+        self.finished: dict[tuple[int, ...], tuple[float, Found]] = {}
 
     def run(self, prompt_ids: Sequence[int]) -> list[Found]:
         *before, last = EOS, *prompt_ids
@@ -154,11 +158,7 @@ class _Search:
             ids = [hypothesis.ids[-1] for hypothesis in hypotheses]
         if not self.finished:
             raise WordlmError(self._failure())
-        found, weights = map(list, zip(*self.finished.values(), strict=True))
-        keys = -np.array(weights)
-        if self.rng:
-            keys += np.log(self.rng.standard_exponential(len(keys)))
-        return [found[place] for place in np.argsort(keys, kind="stable")[: self.n]]
+        return [found for _, found in sorted(self.finished.values(), key=itemgetter(0))]
 
     def _grow(self, hypotheses: list[_Hypothesis], own: np.ndarray) -> list[tuple[int, _Hypothesis]]:
         """The hypotheses of one more word that are kept, each with the row that it comes from."""
@@ -275,9 +275,9 @@ class _Search:
 
     def _end(self, hypothesis: _Hypothesis, offer: _Offer, ruled: np.ndarray) -> bool:
         """Whether <eos> ends the text here; if so, it is finished."""
-        draft = hypothesis.draft.copy()
         if self.constraints.missing(hypothesis.progress) or offer.logprob == -np.inf:
             return False
+        draft = hypothesis.draft.copy()
         if not draft.finished and draft.add(EOS):
             return False
         logprob = hypothesis.logprob + float(ruled[offer.row, EOS])
@@ -285,27 +285,27 @@ class _Search:
         return True
 
     def _finish(self, hypothesis: _Hypothesis, draft: Draft, logprob: float, weight: float, count: int) -> None:
-        """Keeps the text of a hypothesis, if it lacks nothing. What ended it may be one of many words."""
+        """Keeps the text of a hypothesis, if it lacks nothing and is one of the n best so far."""
         if self.constraints.missing(hypothesis.progress):
             return
         if self.rules.end:
             draft.finish_reason = "end_with"
         score = logprob / count
         found = Found(list(hypothesis.ids), list(hypothesis.probabilities), draft.finish_reason, score, draft)
-        value = weight if self.rng else score
-        if known := self.finished.get(hypothesis.ids):
-            if self.rng:
-                found, value = known[0], float(np.logaddexp(known[1], value))
-            elif known[1] >= value:
-                return
-        self.finished[hypothesis.ids] = found, value
+        # The race of exponentials, one for each way in which a text ends, draws by the weights: the first ones win.
+        key = np.log(self.rng.standard_exponential()) - weight if self.rng else -score
+        known = self.finished.get(hypothesis.ids)
+        if known is None or key < known[0]:
+            self.finished[hypothesis.ids] = key, found
+        if len(self.finished) > self.n:
+            del self.finished[max(self.finished, key=lambda ids: self.finished[ids][0])]
 
     def _is_decided(self, hypotheses: list[_Hypothesis]) -> bool:
         """Whether no hypothesis can come to one of the n best scores, not even if it went on with certainty."""
         if self.rng or len(self.finished) < self.n:
             return False
-        last = sorted(value for _, value in self.finished.values())[-self.n]
-        return max(hypothesis.logprob for hypothesis in hypotheses) / (self.config.max_words + 1) <= last
+        worst = max(key for key, _ in self.finished.values())
+        return -max(hypothesis.logprob for hypothesis in hypotheses) / (self.config.max_words + 1) >= worst
 
     def _failure(self) -> str:
         unmet = self.constraints.unmet(self.closest)
