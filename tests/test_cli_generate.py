@@ -128,8 +128,8 @@ GIVEN = {
     "max_copy": ("--max-copy 5 --against STORY", 5),
     "beams": ("--beams 4", 4),
     "cache": ("--cache 20", 20),
-    "cache_theta": ("--cache-theta 0.5", 0.5),
-    "cache_lambda": ("--cache-lambda 0.4", 0.4),
+    "cache_theta": ("--cache 9 --cache-theta 0.5", 0.5),
+    "cache_lambda": ("--cache 9 --cache-lambda 0.4", 0.4),
     "seed": ("--seed 9", 9),
 }
 
@@ -151,7 +151,9 @@ def test_every_option_reaches_the_model(trained, story, monkeypatch, name, way):
     monkeypatch.setattr(LanguageModel, "stream", listen)
     options, value = GIVEN[name]
     run("generate", trained, *split(options, story), *way)
-    assert heard == [{name: value}]
+    assert len(heard) == 1
+    assert heard[0][name] == value
+    assert heard[0].keys() <= {name, "cache"}
 
 
 def test_ban(trained):

@@ -29,7 +29,9 @@ OPTIONAL = [param for param in FIELDS if param.values[1].default is None]
 
 def others(kind, name):
     """What a field needs from others to stand by itself."""
+    cached = {"cache": 500}
     needs = {"bidirectional": {"context": 5}, "min_words": {"max_words": 10**9}}
+    needs |= {"cache_theta": cached, "cache_lambda": cached}
     return needs.get(name, {})
 
 
@@ -84,17 +86,17 @@ def test_the_same_name_means_the_same_wherever_it_stands():
 def test_ranges(kind, f):
     low, high, more = f.metadata["low"], f.metadata["high"], others(kind, f.name)
     below = low - 1 if is_whole(f) else low - 1e-6 - abs(low) / 10
-    assert getattr(kind(**{f.name: low}), f.name) == low
+    assert getattr(kind(**more, **{f.name: low}), f.name) == low
     message = refused(kind, **{f.name: below})
     assert f"`{f.name}` must be" in message
     assert message.endswith(f"but is {below!r}")
     if high is None:
-        assert f"at least {low:g}" in message
+        assert f"at least {low}" in message
         assert getattr(kind(**more, **{f.name: 10**9}), f.name) == 10**9
     else:
-        assert getattr(kind(**{f.name: high}), f.name) == high
+        assert getattr(kind(**more, **{f.name: high}), f.name) == high
         above = high + 1 if is_whole(f) else high + 0.01
-        assert f"between {low:g} and {high:g}, but is {above!r}" in refused(kind, **{f.name: above})
+        assert f"between {low} and {high}, but is {above!r}" in refused(kind, **{f.name: above})
 
 
 @pytest.mark.parametrize(("kind", "f"), REQUIRED)
@@ -114,8 +116,8 @@ def test_types(kind, f):
     elif is_whole(f):
         rule, wrong = "of type int", [2.0, "7", True, [1], None]
     else:
-        whole = f.metadata["high"] or max(1, int(low))
-        assert getattr(kind(**{f.name: whole}), f.name) == whole  # 1 is as good as 1.0
+        whole = int(f.metadata["high"] or max(1, int(low)))
+        assert getattr(kind(**more, **{f.name: whole}), f.name) == whole  # 1 is as good as 1.0
         rule, wrong = "a number", ["0.5", True, [0.5], None]
     for value in wrong:
         assert refused(kind, **more, **{f.name: value}) == f"`{f.name}` must be {rule}, but is {value!r}"
@@ -214,6 +216,7 @@ def test_dict_round_trip(data, kind):
     if kind is SamplingConfig:
         values["min_words"] = min(values["min_words"], values["max_words"])
         values["no_repeat_ngram"] += values["no_repeat_ngram"] == 1
+        values["cache"] += 1
         values["beams"] = 0  # goes with none of the filters
     made = kind(**values)
     assert made.to_dict() == values
@@ -296,3 +299,11 @@ def test_configure_refuses(arguments, message):
     with pytest.raises(OptionError) as caught:
         configure(**arguments)
     assert str(caught.value) == message
+
+
+def test_a_cache_that_is_off_has_no_options():
+    message = refused(SamplingConfig, cache_theta=3.0)
+    assert message == (
+        "`cache_theta` is about the neural cache, which is off: give `cache`, 500 for example, or leave it out"
+    )
+    assert SamplingConfig(cache=5, cache_lambda=0.2).cache_lambda == 0.2

@@ -43,7 +43,7 @@ class _Checked:
             if choices and value not in choices:
                 raise OptionError(f"`{f.name}` must be one of {', '.join(choices)}, but is {value!r}")
             if low is not None and not low <= value <= (high if high is not None else float("inf")):
-                rule = f"at least {low:g}" if high is None else f"between {low:g} and {high:g}"
+                rule = f"at least {low}" if high is None else f"between {low} and {high}"
                 raise OptionError(f"`{f.name}` must be {rule}, but is {value!r}")
 
     def replace(self, **changes: Any) -> Any:
@@ -162,7 +162,7 @@ class SamplingConfig(_Checked):
     sentences: int = option(0, "end after N sentences; 0: at the end of the paragraph", low=0)
     stop: tuple[str, ...] = option((), "end before one of these words")
     start_with: str = option("", "the first words; unlike a prompt, they are words of the text")
-    end_with: str = option("", "the last words; the text is searched for, as with include")
+    end_with: str = option("", "the last words; searched for, not drawn")
     include: tuple[str, ...] = option((), "words or phrases that each text holds, where they fit best")
     ban: tuple[str, ...] = option(
         (), "words or phrases that no text holds; a lower-case word bans its capitalized form"
@@ -170,16 +170,20 @@ class SamplingConfig(_Checked):
     no_unk: bool = option(True, "never generate <unk>")
     temperature: float = option(0.8, "below 1 safer, above 1 bolder; 0 takes the likeliest word", low=0)
     top_k: int = option(0, "draw from the k likeliest words; 0: from all", low=0)
-    top_p: float = option(1.0, "draw from the likeliest words that hold this much probability", low=0, high=1)
-    min_p: float = option(0.0, "leave out words below this share of the likeliest one's probability", low=0, high=1)
-    typical: float = option(
-        1.0, "draw from the words of the most typical surprisal that hold this much probability", low=0, high=1
+    top_p: float = option(1.0, "draw from the likeliest words that hold this much probability; 1: all", low=0, high=1)
+    min_p: float = option(
+        0.0, "leave out words below this share of the likeliest one's probability; 0: none", low=0, high=1
     )
-    repetition_penalty: float = option(1.0, "above 1: words among the last 64 become less likely", low=1)
+    typical: float = option(
+        1.0, "draw from the words of the most typical surprisal that hold this much probability; 1: all", low=0, high=1
+    )
+    repetition_penalty: float = option(1.0, "above 1: words among the last 64 become less likely; 1: off", low=1)
     no_repeat_ngram: int = option(0, "no N words in a row come twice in a text; 0: they may", low=0)
-    max_copy: int = option(12, "with texts to compare with: consecutive words that may be copied, at most", low=1)
+    max_copy: int = option(12, "with against: words in a row that may be copied, at most", low=1)
     beams: int = option(0, "search the likeliest text with N beams instead of drawing one; 0: draw", low=0)
-    cache: int = option(0, "make recent words likelier: words that the neural cache holds; 0: no cache", low=0)
+    cache: int = option(
+        0, "recent words that the neural cache remembers and makes likelier, 500 for example; 0: no cache", low=0
+    )
     cache_theta: float = option(12.0, "how much the cache prefers words that came in a like context", low=0)
     cache_lambda: float = option(0.15, "the cache's share of the probability", low=0, high=0.99)
     seed: int | None = option(None, "seed of the draws; left out: another text each time", low=0, high=2**32 - 1)
@@ -199,6 +203,11 @@ class SamplingConfig(_Checked):
             raise OptionError(
                 "`no_repeat_ngram` must be 0 or at least 2, but is 1: no word could come twice; a `repetition_penalty` "
                 "makes words rarer"
+            )
+        idle = [name for name in ("cache_theta", "cache_lambda") if getattr(self, name) != getattr(type(self), name)]
+        if idle and not self.cache:
+            raise OptionError(
+                f"`{idle[0]}` is about the neural cache, which is off: give `cache`, 500 for example, or leave it out"
             )
         if self.beams:
             # The default temperature means that none was asked for.
