@@ -280,9 +280,14 @@ def test_probabilities_are_the_models_own_and_the_end_belongs_to_the_score(rng):
     assert words(found).endswith("a .")
 
 
-@pytest.mark.parametrize(
-    "make", [make_engine, lambda: CachedEngine(make_engine(), 5, 0.3, 0.5)], ids=["plain", "cache"]
-)
+MAKERS = {
+    "streams": make_engine,
+    "windows": lambda: make_engine(context=3),
+    "with a cache": lambda: CachedEngine(make_engine(), 5, 0.3, 0.5),
+}
+
+
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 def test_the_same_seed_draws_the_same_text(make):
     options = {"include": ("b",), "max_words": 10, "min_words": 6}
     texts = [words(find(make(), seed, **options)[0]) for seed in range(12)]
