@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+import os
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,6 +29,8 @@ _SECTIONS = {
     "temperature": "How its words are chosen",
     "against": "What it does not copy",
 }
+# From so many texts on, threads pay.
+_BATCH = 8
 # Of the texts to compare with. Their words are folded as the model's are, whatever `lowercase` might say.
 _READING = ["encoding", "field", "keep_boilerplate"]
 
@@ -75,6 +81,10 @@ def generate(
 
     The longest run of words that a text has copied from --against is told on stderr, or in the JSON.
     """
+    if n < _BATCH:
+        # One text is matrix-vector products. More threads than one gain little there, and wait long for each other
+        # where the processor has other work. It counts only before NumPy is loaded.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from wordlm.language_model import load
 
     idle = [] if against else [name for name in ("max_copy", "lines", "pretokenized", *_READING) if options[name]]
@@ -92,10 +102,11 @@ def generate(
     if strangers:
         warn([f"the model does not know {', '.join(strangers)}: nothing to ban or to stop at"])
     index = _index(lm, against, config, reading) if against else None
-    if n == 1 and not (as_json or probabilities or index):
+    is_searched = config.beams or config.include or config.end_with
+    if n == 1 and not (as_json or probabilities or index or is_searched):
         _print_pieces(lm.stream(prompt, **options))
         return
-    texts = lm.generate_many(prompt, n, against=index, **options)
+    texts = _watched(lm.generate_many(prompt, n, against=index, **options), n)
     if as_json:
         _print_json(texts, with_copies=index is not None)
     elif probabilities:
@@ -114,8 +125,29 @@ def _index(lm: LanguageModel, against: tuple[str, ...], config: SamplingConfig, 
     try:
         return lm.copy_index(against, config.max_copy, progress=progress if is_watched else None, **reading)
     finally:
-        if is_watched:
-            click.echo("\r\x1b[K", err=True, nl=False)
+        _clear(is_watched)
+
+
+def _watched(texts: Iterator[GeneratedText], n: int) -> Iterator[GeneratedText]:
+    """The texts; where someone looks on, it is said which one is being made, as those that are searched take time."""
+    is_watched, told = sys.stderr.isatty(), -math.inf
+    try:
+        for number in count(1):
+            if is_watched and time.monotonic() > told + 0.3:
+                told = time.monotonic()
+                click.echo(f"\rmaking text {number:,} of {n:,}", err=True, nl=False)
+            text = next(texts, None)
+            if text is None:
+                return
+            _clear(is_watched)
+            yield text
+    finally:
+        _clear(is_watched)
+
+
+def _clear(is_watched: bool) -> None:
+    if is_watched:
+        click.echo("\r\x1b[K", err=True, nl=False)
 
 
 def _print_pieces(pieces: Iterable[str]) -> None:
