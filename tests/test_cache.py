@@ -1,4 +1,4 @@
-"""The neural cache against a hand-computed example, the paper's formula in plain loops, and the engine within."""
+"""The neural cache against a hand-computed example, its formula in plain loops, and the engine within."""
 
 import math
 import re
@@ -42,20 +42,19 @@ def make_engine(seed=0, scale=1.5, **options):
 
 
 def by_the_formula(cached, words):
-    """Log-probabilities after each word of one text without padding, (T, V) float64: section 3 in plain loops."""
+    """Log-probabilities after each word of one text without padding, (T, V) float64, in plain loops."""
     hidden, _ = cached.engine.hidden(np.array([words]))
     of_model = np.exp(cached.engine.logprobs(hidden)[0].astype(np.float64))
     h = [vector / (math.sqrt(vector @ vector) or 1) for vector in hidden[0].astype(np.float64)]
     result = []
     for t in range(len(words)):
-        masses = np.zeros(V)
+        of_cache, alike = np.zeros(V), 0.0
         for i in range(max(0, t - cached.cache), t):
-            masses[words[i + 1]] += math.exp(cached.cache_theta * (h[t] @ h[i]))
-        if masses.any():
-            share = cached.cache_lambda
-            result.append(np.log((1 - share) * of_model[t] + share * masses / masses.sum()))
-        else:
-            result.append(np.log(of_model[t]))
+            weight = math.exp(cached.cache_theta * (h[t] @ h[i] - 1))
+            of_cache[words[i + 1]] += weight
+            alike += weight
+        share = cached.cache_lambda * alike / (alike + 1)
+        result.append(np.log((1 - share) * of_model[t] + share * of_cache / (alike or 1)))
     return np.array(result)
 
 
@@ -89,16 +88,19 @@ def test_by_hand():
     weights = {name: np.zeros(shape) for name, shape in weight_shapes(config).items()}
     weights["embedding"][2:] = np.arctanh([[0.5, 0.0], [0.0, 0.25], [0.3, 0.4]])
     weights["recurrent_1/kernel"] = np.eye(2)
-    # After "2 3 4 3" the cosines are 0 with what 3 followed, 1 with what 4 followed, 0.8 with what 3 followed.
-    # So the weights are 1, 32 and 16; in a cache of two words, 32 and 16.
-    theta = 5 * math.log(2)
-    logprobs, _ = CachedEngine(Engine(config, weights), 3, theta, 0.5).run([[2, 3, 4, 3]])
+    engine, theta = Engine(config, weights), 5 * math.log(2)
+    # After "2 3 4 3" the cosines are 0 with what 3 followed, 1 with what 4 followed, 0.8 with what 3 followed, so the
+    # weights are 1/32, 1 and 1/2. A cache of two words has the last two; S is 3/2, and the share 3/5 of lambda.
+    logprobs, _ = CachedEngine(engine, 2, theta, 0.5).run([[2, 3, 4, 3]])
+    np.testing.assert_allclose(np.exp(logprobs[0, 3]), [0.14, 0.14, 0.14, 0.14 + 0.1, 0.14 + 0.2], rtol=1e-5)
+    # A cache of three words has them all; S is 49/32, and the share 49/81 of lambda.
+    logprobs, _ = CachedEngine(engine, 3, theta, 0.5).run([[2, 3, 4, 3]])
+    rest = (1 - 49 / 162) / 5
+    np.testing.assert_allclose(np.exp(logprobs[0, 3]), [rest, rest, rest, rest + 17 / 162, rest + 32 / 162], rtol=1e-5)
+    # After "2" the cache is empty; after "2 3" it has one word, whose context is not alike: 1/33 of lambda.
     np.testing.assert_allclose(np.exp(logprobs[0, 0]), 0.2, rtol=1e-5)
-    np.testing.assert_allclose(np.exp(logprobs[0, 1]), [0.1, 0.1, 0.1, 0.6, 0.1], rtol=1e-5)
-    expected = [0.1, 0.1, 0.1, 0.1 + 17 / 98, 0.1 + 32 / 98]
-    np.testing.assert_allclose(np.exp(logprobs[0, 3]), expected, rtol=1e-5)
-    logprobs, _ = CachedEngine(Engine(config, weights), 2, theta, 0.5).run([[2, 3, 4, 3]])
-    np.testing.assert_allclose(np.exp(logprobs[0, 3]), [0.1, 0.1, 0.1, 0.1 + 1 / 6, 0.1 + 1 / 3], rtol=1e-5)
+    rest = (1 - 1 / 66) / 5
+    np.testing.assert_allclose(np.exp(logprobs[0, 1]), [rest, rest, rest, rest + 1 / 66, rest], rtol=1e-5)
 
 
 @pytest.mark.parametrize("cache", [1, 3, 100])
@@ -224,13 +226,51 @@ def test_a_share_of_nothing_is_the_engine():
 
 
 def test_theta_0_counts_words():
-    """A unigram cache, whatever the model: a share of the last words."""
+    """A unigram cache, whatever the model: of the last four words, and of lambda four fifths."""
     engine = make_engine()
     logprobs, _ = CachedEngine(engine, 4, cache_theta=0.0, cache_lambda=0.5).run([[2, 5, 5, 3, 1, 5, 2]])
     of_model = np.exp(engine.run([[2, 5, 5, 3, 1, 5, 2]])[0][0, -1])
-    shares = np.zeros(V)
-    shares[[3, 1, 5, 2]] = 0.25
-    np.testing.assert_allclose(np.exp(logprobs[0, -1]), 0.5 * of_model + 0.5 * shares, rtol=1e-5)
+    of_cache = np.zeros(V)
+    of_cache[[3, 1, 5, 2]] = 0.25
+    np.testing.assert_allclose(np.exp(logprobs[0, -1]), 0.6 * of_model + 0.4 * of_cache, rtol=1e-5)
+
+
+@pytest.mark.parametrize("size", [1, 4, 99])
+def test_the_share_grows_with_the_contexts_that_are_alike(size):
+    """Of contexts that are all the same, lambda of 1/2, 2/3, 3/4 ... as far as the cache reaches."""
+    config = ModelConfig(vocab_size=V, embedding_dim=2, cell="rnn", units=2, dense=0)
+    weights = {name: np.zeros(shape) for name, shape in weight_shapes(config).items()}
+    weights["recurrent_1/bias"] = np.ones(2)
+    # The model gives the words 3 and 4 next to nothing.
+    weights["output/bias"] = np.where(np.isin(np.arange(V), [3, 4]), -50, 0)
+    logprobs, _ = CachedEngine(Engine(config, weights), size, 12.0, 0.4).run([[2] + [3, 4] * 15])
+    shares = np.exp(logprobs[0, :, 3:5], dtype=np.float64).sum(-1)
+    alike = np.minimum(np.arange(31), size)
+    np.testing.assert_allclose(shares, 0.4 * alike / (alike + 1), rtol=1e-4, atol=1e-12)
+
+
+def test_where_no_context_is_alike_the_model_holds_alone():
+    """S is 0 in floating point, of words whose vectors are at right angles, and of a vector of zeros."""
+    config = ModelConfig(vocab_size=6, embedding_dim=3, cell="rnn", units=3, dense=0)
+    weights = {name: np.zeros(shape) for name, shape in weight_shapes(config).items()}
+    weights["embedding"][2:5] = np.eye(3)
+    weights["recurrent_1/kernel"] = np.eye(3)
+    weights["output/kernel"] = np.random.default_rng(1).standard_normal((3, 6))
+    engine = Engine(config, weights)
+    token_ids = [[2, 3, 4, 5, 5]]
+    logprobs, _ = CachedEngine(engine, 5, 1e4, 0.9).run(token_ids)
+    np.testing.assert_array_equal(logprobs, engine.run(token_ids)[0])
+    again, _ = CachedEngine(engine, 5, 1e4, 0.9).run([[2, 3, 4, 2]])
+    of_model = np.exp(engine.run([[2]])[0][0, 0])
+    np.testing.assert_allclose(np.exp(again[0, 3]), 0.55 * of_model + 0.45 * (np.arange(6) == 3), rtol=1e-5)
+
+
+def test_rounding_above_a_cosine_of_one_counts_as_one(monkeypatch):
+    """With a theta that would make much of it, and whatever the lengths that rounding leaves."""
+    monkeypatch.setattr(cache_module, "_to_length_one", lambda vectors: np.ones_like(vectors))
+    cached = CachedEngine(make_engine(), 4, 1e300, 0.5)
+    expected = CachedEngine(make_engine(), 4, 0.0, 0.5).run(TOKEN_IDS)[0]
+    np.testing.assert_allclose(cached.run(TOKEN_IDS)[0], expected, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("theta", [0, 1e-3, 14.0, 1e4, 1e300])

@@ -56,11 +56,14 @@ class CacheState:
 class CachedEngine:
     """An engine whose predictions are mixed with those of a cache of each text's last words.
 
-    p(w) = (1 - lambda) p_model(w) + lambda p_cache(w), where p_cache(w) is proportional to the sum of
-    exp(theta cos(h, h_i)) over the last pairs of a hidden vector h_i and the word that followed it, if this is w; h
-    is the present hidden vector. While a text has no such pair, the model's prediction holds alone. `<eos>` and
-    `<unk>` are words like all others, as in the paper; padding is none. Where a model met no `<unk>` in training,
-    learning of it is most of what a cache gains in perplexity.
+    p(w) = (1 - s) p_model(w) + s p_cache(w), where p_cache(w) is the share of w in S, the sum of
+    exp(theta (cos(h, h_i) - 1)) over the last pairs of a hidden vector h_i and the word that followed it; h is the
+    present hidden vector. A context that is the same counts one in S. The paper's share s is lambda; here it is
+    lambda S / (S + 1), as if the model's prediction came from one more context that is the same (exactly so, were
+    lambda 1). Where no context is alike, or the cache is empty, the model's prediction holds alone.
+
+    `<eos>` and `<unk>` are words like all others, as in the paper; padding is none. Where a model met no `<unk>` in
+    training, learning of it is most of what a cache gains in perplexity.
 
     The methods are those of `Engine`, and mean the same.
 
@@ -68,7 +71,7 @@ class CachedEngine:
         engine: the model.
         cache: words in the cache, at least 1.
         cache_theta: how alike contexts must be: 0 counts the words whatever their context, 20 asks for the same one.
-        cache_lambda: the cache's share, at least 0 and below 1.
+        cache_lambda: the cache's greatest share, which it nears where many contexts are alike; at least 0, below 1.
 
     Raises:
         OptionError: a number out of its range.
@@ -81,7 +84,7 @@ class CachedEngine:
         >>> logprobs, state = cached.run([[2, 5, 6, 5]])
         >>> print(np.exp(logprobs[0, [0, -1]]).round(2))
         [[0.1  0.1  0.1  0.1  0.1  0.1  0.1  0.1  0.1  0.1 ]
-         [0.05 0.05 0.05 0.05 0.05 0.38 0.22 0.05 0.05 0.05]]
+         [0.07 0.07 0.07 0.07 0.07 0.3  0.18 0.07 0.07 0.07]]
     """
 
     def __init__(self, engine: Engine, cache: int, cache_theta: float, cache_lambda: float) -> None:
@@ -180,19 +183,22 @@ class CachedEngine:
         if not len(words):
             return
         words, places = _distinct(words, self.config.vocab_size)
-        cosines = vectors @ cached.T
+        exponents = vectors @ cached.T
+        # Rounding may leave a cosine above one, and a large theta what is above by far.
+        np.minimum(exponents, 1, out=exponents)
+        exponents -= 1
         # Words of the block that are not in the cache yet, or no more, have no mass; its logarithm is -inf.
-        with np.errstate(divide="ignore", over="ignore"):
-            for row, cosine, length in zip(logprobs, cosines, lengths.tolist(), strict=True):
+        with np.errstate(divide="ignore", over="ignore", under="ignore"):
+            exponents *= self._theta
+            for row, exponent, length in zip(logprobs, exponents, lengths.tolist(), strict=True):
                 end = length - 1 - first
                 if end < 1:
                     continue
                 known = slice(max(0, end - self.cache), end)
-                exponents = cosine[known] - cosine[known].max()
-                exponents *= self._theta
-                masses = np.bincount(places[known], np.exp(exponents), len(words))
-                masses *= self.cache_lambda / masses.sum()
-                row += np.float32(math.log1p(-self.cache_lambda))
+                masses = np.bincount(places[known], np.exp(exponent[known]), len(words))
+                total = masses.sum()
+                masses *= self.cache_lambda / (total + 1)
+                row += np.float32(math.log1p(-self.cache_lambda * total / (total + 1)))
                 row[words] = np.logaddexp(row[words], np.log(masses))
 
 
