@@ -1,90 +1,143 @@
-"""What a neural cache gains in perplexity, for sizes, theta and lambda, and what it costs a step.
+"""What a neural cache gains in perplexity, for forms, sizes, theta and lambda; what texts become; what a step costs.
 
-    OPENBLAS_NUM_THREADS=1 python benchmarks/neural_cache.py MODEL VALID [TEST]
+    OPENBLAS_NUM_THREADS=1 python benchmarks/neural_cache.py MODEL VALID TEST
 
 The texts are pretokenized: tokens apart by white space, `<eos>` at each line's end. They are read as one stream.
-The grid is computed from the probabilities of the words that came, without distributions over the vocabulary;
-the figures of the test text are those of `CachedEngine`.
+Three forms are compared: the paper's, products of the vectors as they are and a fixed share; cosines with a fixed
+share; and the package's, cosines with a share that grows with the number of contexts that are alike. The grids are
+computed from the probabilities of the words that came, without distributions over the vocabulary; the last figures of
+the test text are those of `CachedEngine`.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
-import math
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 import wordlm
+from wordlm import generation
 from wordlm.cache import CachedEngine
+from wordlm.config import SamplingConfig
 from wordlm.engine import Engine
+from wordlm.language_model import LanguageModel
 from wordlm.vocab import EOS, Vocabulary
 
 SIZES = (500, 2000)
-# The paper's form, and the package's.
-THETAS = {
-    "products of the vectors as they are": (0.0, 0.1, 0.2, 0.25, 0.3, 0.4, 0.6),
-    "cosines": (5.0, 8.0, 10.0, 12.0, 14.0, 16.0, 20.0, 30.0),
-}
-LAMBDAS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4)
 PIECE = 256
 
 
+@dataclass(frozen=True)
+class Form:
+    """A way to make a cache's prediction and its share, and the numbers to try."""
+
+    name: str
+    cosines: bool
+    adapts: bool
+    thetas: tuple[float, ...]
+    lambdas: tuple[float, ...]
+
+    def compared(self, vectors: np.ndarray) -> np.ndarray:
+        """The vectors (..., d) whose products count."""
+        if not self.cosines:
+            return vectors
+        return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-20)
+
+    def shares(self, share: float, log_alike: np.ndarray) -> np.ndarray:
+        """The cache's share of each prediction, given how many contexts are alike; of an empty cache, none."""
+        with np.errstate(over="ignore"):
+            return share / (1 + np.exp(-log_alike)) if self.adapts else share * (log_alike > -np.inf)
+
+
+FORMS = (
+    Form("products, fixed share", False, False, (0.1, 0.2, 0.3, 0.4, 0.6), (0.1, 0.15, 0.2, 0.25, 0.3)),
+    Form("cosines, fixed share", True, False, (8.0, 10.0, 12.0, 14.0, 16.0), (0.1, 0.15, 0.2, 0.25, 0.3)),
+    Form("cosines, adapting share", True, True, (8.0, 10.0, 12.0, 14.0, 16.0), (0.1, 0.2, 0.3, 0.4, 0.5)),
+)
+
+
 def main() -> None:
+    defaults = SamplingConfig()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", help="folder of a model")
     parser.add_argument("valid", type=Path, help="pretokenized text that theta and lambda are chosen on")
-    parser.add_argument("test", type=Path, nargs="?", help="pretokenized text for the final figures")
-    parser.add_argument("--theta", type=float, help="theta of the test and the steps; left out: the best")
-    parser.add_argument("--lambda", type=float, dest="cache_lambda")
+    parser.add_argument("test", type=Path, help="pretokenized text for the final figures")
+    parser.add_argument("--theta", type=float, default=defaults.cache_theta, help="of `CachedEngine`")
+    parser.add_argument("--lambda", type=float, dest="cache_lambda", default=defaults.cache_lambda)
+    parser.add_argument("--tokens", type=int, help="of the first text, for the grids; left out: all")
+    parser.add_argument("--texts", type=int, default=32, help="texts to generate of each kind, at most 256")
     parser.add_argument("--seconds", type=float, default=2.0, help="time for each measured figure of a step")
     arguments = parser.parse_args()
-    model = wordlm.load(arguments.model)
+    lm = wordlm.load(arguments.model)
     print(f"numpy {np.__version__}, BLAS threads: {os.environ.get('OPENBLAS_NUM_THREADS', 'as many as cores')}")
 
-    ids = read_ids(arguments.valid, model.vocabulary)
-    began = time.process_time()
-    vectors, of_model = read(model.engine, ids)
-    print(
-        f"{arguments.valid.name}: {len(ids):,} tokens, perplexity {perplexity(of_model):.2f} without a cache "
-        f"(recorded: {model.metadata.get('valid_perplexity', float('nan')):.2f}; {time.process_time() - began:.0f} s)"
-    )
-    grid: dict[tuple[int, float, float], float] = {}
-    for form, thetas in THETAS.items():
-        if form == "cosines":
-            vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-20)
-        for size in SIZES:
-            print(f"\n{form}, cache of {size} words\n theta" + "".join(f"{f'λ {share}':>9}" for share in LAMBDAS))
-            for theta, of_cache in zip(thetas, probabilities_of_cache(vectors, ids, size, thetas), strict=True):
-                for share in LAMBDAS:
-                    mixed = (1 - share) * np.exp(of_model) + share * of_cache
-                    # The first word finds an empty cache, and the model's own distribution holds.
-                    mixed[0] = np.exp(of_model[0])
-                    grid[size, theta, share] = perplexity(np.log(mixed))
-                print(f"{theta:6.2f}" + "".join(f"{grid[size, theta, share]:9.2f}" for share in LAMBDAS), flush=True)
-    pairs = itertools.product(THETAS["cosines"], LAMBDAS)
-    theta, share = min(pairs, key=lambda pair: math.prod(grid[size, *pair] for size in SIZES))
-    print(f"\nbest pair for all sizes: theta {theta}, lambda {share}")
-    theta = theta if arguments.theta is None else arguments.theta
-    share = share if arguments.cache_lambda is None else arguments.cache_lambda
+    ids = read_ids(arguments.valid, lm.vocabulary)[: arguments.tokens]
+    vectors, of_model = read(lm.engine, ids)
+    print(f"{arguments.valid.name}: {len(ids):,} tokens, perplexity {perplexity(of_model):.2f} without a cache")
+    best = {form: best_pair(form, vectors, of_model, ids) for form in FORMS}
 
-    engines = [CachedEngine(model.engine, size, theta, share) for size in SIZES]
-    if arguments.test:
-        ids = read_ids(arguments.test, model.vocabulary)
-        print(f"\n{arguments.test.name}: {len(ids):,} tokens, theta {theta}, lambda {share}")
-        print("cache   perplexity   CPU time")
-        for size, engine in zip((0, *SIZES), (model.engine, *engines), strict=True):
-            began = time.process_time()
-            print(f"{size:5}{perplexity(score(engine, ids)):13.2f}{time.process_time() - began:9.0f} s", flush=True)
+    ids = read_ids(arguments.test, lm.vocabulary)
+    vectors, of_model = read(lm.engine, ids)
+    print(f"\n{arguments.test.name}: {len(ids):,} tokens, perplexity {perplexity(of_model):.2f} without a cache")
+    print(f"{'':24}{'theta':>7}{'lambda':>8}" + "".join(f"{f'cache {size}':>12}" for size in SIZES))
+    for form, (theta, share) in best.items():
+        figures = [grid(form, vectors, of_model, ids, size, [theta], [share])[0, 0] for size in SIZES]
+        print(label(form.name, theta, share) + "".join(f"{figure:12.2f}" for figure in figures), flush=True)
+    chosen = arguments.theta, arguments.cache_lambda
+    engines = [CachedEngine(lm.engine, size, *chosen) for size in SIZES]
+    figures = [perplexity(score(engine, ids)) for engine in engines]
+    print(label("CachedEngine", *chosen) + "".join(f"{figure:12.2f}" for figure in figures), flush=True)
+
+    print(f"\n{arguments.texts} texts of 100 words, cache of {SIZES[0]} words")
+    print(f"{'':24}{'theta':>7}{'lambda':>8}   repeat the word before   distinct in a text")
+    print_texts(lm, lm.engine, f"{'without a cache':39}", arguments.texts)
+    for form, pair in best.items():
+        engine = CachedEngine(lm.engine, SIZES[0], *pair) if form.adapts else SlowCache(lm.engine, form, *pair)
+        print_texts(lm, engine, label(form.name, *pair), arguments.texts)
+    print_texts(lm, engines[0], label("CachedEngine", *chosen), arguments.texts)
 
     print("\nbatch  step µs" + "".join(f"{f'cache {size}':>14}" for size in SIZES))
     for batch_size in (1, 16):
-        steps = [stepper(engine, ids, batch_size) for engine in (model.engine, *engines)]
+        steps = [stepper(engine, ids, batch_size) for engine in (lm.engine, *engines)]
         print(f"{batch_size:5}" + "{:9.0f}{:14.0f}{:14.0f}".format(*median_times(arguments.seconds, *steps)))
+
+
+def label(name: str, theta: float, share: float) -> str:
+    return f"{name:24}{theta:7.2f}{share:8.2f}"
+
+
+def best_pair(form: Form, vectors: np.ndarray, of_model: np.ndarray, ids: np.ndarray) -> tuple[float, float]:
+    """Prints the form's grids, and returns the theta and the lambda that are best for all sizes together."""
+    grids = []
+    for size in SIZES:
+        grids.append(grid(form, vectors, of_model, ids, size, form.thetas, form.lambdas))
+        print(f"\n{form.name}, cache of {size} words\n theta" + "".join(f"{f'λ {share}':>9}" for share in form.lambdas))
+        for theta, row in zip(form.thetas, grids[-1], strict=True):
+            print(f"{theta:6.2f}" + "".join(f"{figure:9.2f}" for figure in row), flush=True)
+    together = np.prod(grids, axis=0)
+    theta, share = np.unravel_index(together.argmin(), together.shape)
+    return form.thetas[theta], form.lambdas[share]
+
+
+def grid(
+    form: Form,
+    vectors: np.ndarray,
+    of_model: np.ndarray,
+    ids: np.ndarray,
+    size: int,
+    thetas: Sequence[float],
+    lambdas: Sequence[float],
+) -> np.ndarray:
+    """The perplexity for each theta and lambda, (thetas, lambdas)."""
+    pairs = zip(*cache_alone(form.compared(vectors), ids, size, thetas), strict=True)
+    shares = [[(form.shares(share, log_alike), of_cache) for share in lambdas] for of_cache, log_alike in pairs]
+    return np.array([[perplexity(np.log((1 - s) * np.exp(of_model) + s * p)) for s, p in row] for row in shares])
 
 
 def read_ids(path: Path, vocabulary: Vocabulary) -> np.ndarray:
@@ -119,23 +172,78 @@ def score(engine: Engine | CachedEngine, ids: np.ndarray) -> np.ndarray:
     return np.concatenate(logprobs).astype(np.float64)
 
 
-def probabilities_of_cache(vectors: np.ndarray, ids: np.ndarray, size: int, thetas: Sequence[float]) -> np.ndarray:
-    """The probability that the cache alone gives to each word, (thetas, N); 0 while it is empty."""
-    given = np.zeros((len(thetas), len(ids)))
+def cache_alone(
+    vectors: np.ndarray, ids: np.ndarray, size: int, thetas: Sequence[float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The probability that the cache alone gives to each word, and the log of how many contexts are alike.
+
+    Both are (thetas, N). The first word meets an empty cache: 0 and -inf.
+    """
+    given, log_alike = np.zeros((len(thetas), len(ids))), np.zeros((len(thetas), len(ids)))
     for start in range(0, len(ids), PIECE):
         end = min(start + PIECE, len(ids))
         first = max(0, start - size)
         products = vectors[start:end] @ vectors[first:end].T
         ago = np.arange(start, end)[:, np.newaxis] - np.arange(first, end)
         products[(ago < 1) | (ago > size)] = -np.inf
-        products -= np.maximum(products.max(axis=1, keepdims=True), -1e30)
+        greatest = np.maximum(products.max(axis=1, keepdims=True), -1e30)
+        products -= greatest
         # What followed the vector i is the word i, which it predicts.
         hits = ids[start:end, np.newaxis] == ids[np.newaxis, first:end]
-        is_in = products > -np.inf
-        for theta, row in zip(thetas, given, strict=True):
-            weights = np.exp(theta * products) if theta else is_in.astype(np.float32)
-            row[start:end] = (weights * hits).sum(axis=1) / np.maximum(weights.sum(axis=1), 1e-30)
-    return given
+        for number, theta in enumerate(thetas):
+            weights = np.exp(theta * products)
+            sums = weights.sum(axis=1)
+            given[number, start:end] = (weights * hits).sum(axis=1) / np.maximum(sums, 1e-30)
+            with np.errstate(divide="ignore"):
+                log_alike[number, start:end] = np.log(sums) + theta * (greatest[:, 0] - 1)
+    return given, log_alike
+
+
+class SlowCache:
+    """An engine for `generation` with a cache of any form, in which texts are as long as each other.
+
+    Its state is the words themselves, which are read anew at every step.
+    """
+
+    def __init__(self, engine: Engine, form: Form, theta: float, share: float) -> None:
+        self.engine, self.config, self.form, self.theta, self.share = engine, engine.config, form, theta, share
+
+    def initial_state(self, batch_size: int) -> Words:
+        return Words(np.empty((batch_size, 0), np.intp))
+
+    def step(self, token_ids: np.ndarray, state: Words) -> tuple[np.ndarray, Words]:
+        ids = np.column_stack([state.ids, token_ids])
+        hidden, _ = self.engine.hidden(ids)
+        vectors = self.form.compared(hidden)
+        mixed = []
+        for words, of_text, logprobs in zip(ids, vectors, self.engine.logprobs(hidden[:, -1]), strict=True):
+            products = of_text[:-1] @ of_text[-1]
+            weights = np.exp(self.theta * (products - products.max(initial=-1e30)))
+            with np.errstate(divide="ignore"):
+                share = self.form.shares(self.share, np.log(np.exp(self.theta * (products - 1)).sum()))
+            of_cache = np.bincount(words[1:], weights, self.config.vocab_size) / max(1, weights.sum())
+            mixed.append(np.log((1 - share) * np.exp(logprobs.astype(np.float64)) + share * of_cache))
+        return np.array(mixed, np.float32), Words(ids)
+
+
+@dataclass(frozen=True)
+class Words:
+    """The words read, (batch, time): the state of a `SlowCache`."""
+
+    ids: np.ndarray
+
+    def select(self, indices: Sequence[int] | np.ndarray) -> Words:
+        return Words(self.ids[indices])
+
+
+def print_texts(lm: LanguageModel, engine: Engine | CachedEngine | SlowCache, label: str, count: int) -> None:
+    """One line: how texts of 100 words repeat themselves."""
+    config = SamplingConfig(max_words=100, min_words=100, seed=6)
+    texts = generation.generate(engine, lm.tokenizer, lm.vocabulary, "", config, n=count)
+    texts = [[word.word for word in text.words] for text in texts]
+    repeats = sum(a == b for words in texts for a, b in itertools.pairwise(words)) / (99 * count)
+    distinct = sum(len(set(words)) for words in texts) / (100 * count)
+    print(f"{label}{100 * repeats:23.2f} %{100 * distinct:19.1f} %", flush=True)
 
 
 def perplexity(logprobs: np.ndarray) -> float:
@@ -145,7 +253,7 @@ def perplexity(logprobs: np.ndarray) -> float:
 def stepper(engine: Engine | CachedEngine, ids: np.ndarray, batch_size: int) -> Callable[[], object]:
     """A call that goes on by one word of each text, with a full cache."""
     count = max(SIZES) + 1
-    state = engine.read(np.stack([ids[row * count : (row + 1) * count] for row in range(batch_size)]))
+    state = engine.read(np.resize(ids, (batch_size, count)))
     words = iter(itertools.cycle(ids.tolist()))
 
     def step() -> None:
