@@ -181,7 +181,7 @@ def test_nothing_left_to_write_with():
         ({"include": ("dark night", "dog", "dog")}, 3),
         ({"start_with": "The dog"}, 2),
         ({"start_with": "The dog", "end_with": "dark night."}, 5),
-        ({"start_with": "The dog", "include": ("dog", "dark night"), "end_with": "night"}, 5),
+        ({"start_with": "The dog", "include": ("dog", "dark night"), "end_with": "night"}, 4),
         ({"start_with": "The dark", "include": "dark night", "end_with": "night"}, 3),  # nothing between them
     ],
 )
@@ -220,6 +220,16 @@ def test_any_rules_hold_together_or_are_refused_in_a_line(**options):
     assert all(len(phrase) > 1 for phrase in rules.banned)
     for phrase, banned in product(required, rules.banned):
         assert f" {' '.join(said(banned))} " not in f" {' '.join(said(phrase))} "
-    assert len(rules.start) + len(rules.end) <= options["max_words"]
+    assert max(len(rules.start), len(rules.end)) <= options["max_words"]
     assert set(rules.strangers) <= {*options["ban"], *options["stop"]}
     assert rules.never.tolist() == sorted(set(rules.never.tolist()))
+
+
+def test_overlapping_words_need_less_room():
+    words = ("the dog", "dog very")
+    assert len(rules_of(include=words, max_words=3).include) == 2
+    with pytest.raises(OptionError, match="which are 3, but is 2"):
+        rules_of(include=words, max_words=2)
+    with pytest.raises(OptionError, match="which are 4, but is 3"):
+        rules_of(include=words, start_with="night", max_words=3)
+    assert rules_of(include=words, start_with="the", max_words=3).start

@@ -21,7 +21,7 @@ LEVELS = [
     "errors config reports interrupt",
     "atomic charset prose files text wordforms detokenizer tokenizer vocab prompts writer sampling drawing cells "
     "layout output state trace engine cache vector_files vector_formats vector_folders",
-    "rules draft restrictions constraints selection novelty embedding vectors corpus batches model fast_tensorflow "
+    "constraints rules draft restrictions selection novelty embedding vectors corpus batches model fast_tensorflow "
     "softmax schedule weights checkpoint",
     "bundle learner examiner keras_stack keras_engine",
     "training search generation",

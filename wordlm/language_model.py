@@ -228,6 +228,11 @@ class LanguageModel:
                 f"`max_copy` must be the index's, which is {against.max_copy}, but is {config.max_copy}; leave it out, "
                 "or make an index anew"
             )
+        if against is not None and against.vocab_size != len(self.vocabulary):
+            raise OptionError(
+                f"`against` must be an index of this model's {len(self.vocabulary):,} words, but has "
+                f"{against.vocab_size:,}; make it with this model's `copy_index`"
+            )
         return engine, self.tokenizer, self.vocabulary, prompt, config, against
 
     def keras_model(self) -> keras.Model:

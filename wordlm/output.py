@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 
 from wordlm.errors import WordlmError
@@ -13,6 +15,9 @@ _FEW_ROWS = 4
 # A kernel of more floats than this is read from memory rather than from the cache, and then each of its rows counts.
 _LARGE = 1 << 20
 _SPARSE = 0.4
+# From so many results on, threads share the rows. More than a few have nothing more to gain from the memory.
+_PARALLEL_FLOATS = 1 << 20
+_THREADS = min(8, os.cpu_count() or 1)
 
 
 class OutputLayer:
@@ -45,29 +50,41 @@ class OutputLayer:
         Raises:
             WordlmError: the result is NaN somewhere.
         """
-        logprobs = self._products(hidden)
-        rows = max(1, _BLOCK_FLOATS // logprobs.shape[1])
-        for start in range(0, len(logprobs), rows):
-            block = logprobs[start : start + rows]
-            block += self._bias
-            block -= block.max(axis=1, keepdims=True)
-            block -= (normalizer := np.log(np.exp(block).sum(axis=1, keepdims=True)))
-            # One NaN anywhere in a row makes the whole row NaN, so one number a row tells.
-            if not np.isfinite(normalizer).all():
-                raise WordlmError(
-                    "the model predicts NaN: its weights must be finite numbers, but some are NaN or infinite; "
-                    "train it again, with a lower learning rate for example"
-                )
+        logprobs = np.empty((len(hidden), self._kernel.shape[1]), np.float32)
+        if logprobs.size < _PARALLEL_FLOATS or _THREADS == 1:
+            self._fill(hidden, logprobs)
+        else:
+            from concurrent.futures import ThreadPoolExecutor  # few texts start without it
+
+            # Threads of our own, since those of BLAS do nothing for the softmax, and wait for each other where the
+            # processor has other work.
+            with ThreadPoolExecutor(_THREADS) as pool:
+                list(pool.map(self._fill, np.array_split(hidden, _THREADS), np.array_split(logprobs, _THREADS)))
         return logprobs
 
-    def _products(self, hidden: np.ndarray) -> np.ndarray:
+    def _fill(self, hidden: np.ndarray, logprobs: np.ndarray) -> None:
+        with np.errstate(invalid="ignore", over="ignore"):
+            self._multiply(hidden, logprobs)
+            rows = max(1, _BLOCK_FLOATS // logprobs.shape[1])
+            for start in range(0, len(logprobs), rows):
+                block = logprobs[start : start + rows]
+                block += self._bias
+                block -= block.max(axis=1, keepdims=True)
+                block -= (normalizer := np.log(np.exp(block).sum(axis=1, keepdims=True)))
+                # One NaN anywhere in a row makes the whole row NaN, so one number a row tells.
+                if not np.isfinite(normalizer).all():
+                    raise WordlmError(
+                        "the model predicts NaN: its weights must be finite numbers, but some are NaN or infinite; "
+                        "train it again, with a lower learning rate for example"
+                    )
+
+    def _multiply(self, hidden: np.ndarray, products: np.ndarray) -> None:
         if self._kernel.size < _LARGE or len(hidden) > _FEW_ROWS:
-            return hidden @ self._kernel
-        products = np.empty((len(hidden), self._kernel.shape[1]), np.float32)
+            np.matmul(hidden, self._kernel, out=products)
+            return
         for row, product in zip(hidden, products, strict=True):
             active = np.flatnonzero(row)
             if len(active) < _SPARSE * len(row):
                 np.matmul(row[active], self._kernel[active], out=product)
             else:
                 np.matmul(row, self._kernel, out=product)
-        return products

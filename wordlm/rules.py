@@ -127,8 +127,15 @@ def _check(rules: Rules, never: set[int]) -> None:
     if len(word) - len(never | rules.stop) < 2:
         names = "`ban` and `stop` leave" if rules.stop else "`ban` leaves"
         raise OptionError(f"{names} no word of the model's {len(word):,} to write with; give fewer")
-    given = rules.start + rules.end
-    needed = len(given) + sum(len(phrase) for phrase in rules.include if not _holds(given, phrase))
+    needed = len(rules.start)
+    if rules.include or rules.end:
+        from wordlm.constraints import Constraints  # most texts ask for no words
+
+        constraints = Constraints(rules.include, rules.end)
+        progress = constraints.start
+        for id in rules.start:
+            progress = constraints.advance(progress, id)
+        needed += constraints.missing(progress)
     if needed > config.max_words:
         raise OptionError(
             f"`max_words` must leave room for the words to include, to start and to end with, which are {needed}, "
