@@ -3,9 +3,11 @@
 Grave, Joulin, Usunier, "Improving neural language models with a continuous cache" (2017), section 3. Nothing is
 trained for it: what the engine hands to its output layer, the hidden vector h, is kept with the word that followed.
 
-One thing is not the paper's: vectors are brought to length one, so that it is the cosine of two that counts. On
+Two things are not the paper's. Vectors are brought to length one, so that it is the cosine of two that counts: on
 WikiText-2 the products as they are, in which long vectors drown the similar ones, leave a perplexity a tenth higher,
-and their theta is another one for each model.
+and their theta is another one for each model. And the cache's share grows with the number of contexts that are alike:
+a fixed one falls on the few words of a text that has just begun, which then says "The The The". Of the words of texts
+generated so, 5 to 7 % repeat the word before; with this share 0.4 %, without a cache 0.2 %. The perplexity is as good.
 """
 
 from __future__ import annotations

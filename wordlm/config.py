@@ -185,7 +185,7 @@ class SamplingConfig(_Checked):
         0, "recent words that the neural cache remembers and makes likelier, 500 for example; 0: no cache", low=0
     )
     cache_theta: float = option(12.0, "how much the cache prefers words that came in a like context", low=0)
-    cache_lambda: float = option(0.15, "the cache's share of the probability", low=0, high=0.99)
+    cache_lambda: float = option(0.3, "the cache's share of the probability, at most", low=0, high=0.99)
     seed: int | None = option(None, "seed of the draws; left out: another text each time", low=0, high=2**32 - 1)
 
     def __post_init__(self) -> None:
