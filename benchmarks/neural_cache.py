@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--theta", type=float, default=defaults.cache_theta, help="of `CachedEngine`")
     parser.add_argument("--lambda", type=float, dest="cache_lambda", default=defaults.cache_lambda)
     parser.add_argument("--tokens", type=int, help="of the first text, for the grids; left out: all")
-    parser.add_argument("--texts", type=int, default=32, help="texts to generate of each kind, at most 256")
+    parser.add_argument("--texts", type=int, default=128, help="texts to generate of each kind, at most 256")
     parser.add_argument("--seconds", type=float, default=2.0, help="time for each measured figure of a step")
     arguments = parser.parse_args()
     lm = wordlm.load(arguments.model)
@@ -237,13 +237,13 @@ class Words:
 
 
 def print_texts(lm: LanguageModel, engine: Engine | CachedEngine | SlowCache, label: str, count: int) -> None:
-    """One line: how texts of 100 words repeat themselves."""
+    """One line: how texts of 100 words repeat themselves. Marks may: headings open with "= = ="."""
     config = SamplingConfig(max_words=100, min_words=100, seed=6)
     texts = generation.generate(engine, lm.tokenizer, lm.vocabulary, "", config, n=count)
     texts = [[word.word for word in text.words] for text in texts]
-    repeats = sum(a == b for words in texts for a, b in itertools.pairwise(words)) / (99 * count)
-    distinct = sum(len(set(words)) for words in texts) / (100 * count)
-    print(f"{label}{100 * repeats:23.2f} %{100 * distinct:19.1f} %", flush=True)
+    repeats = sum(a == b for words in texts for a, b in itertools.pairwise(words) if any(map(str.isalnum, a)))
+    distinct = sum(len(set(words)) for words in texts)
+    print(f"{label}{repeats / count:23.2f} %{distinct / count:19.1f} %", flush=True)
 
 
 def perplexity(logprobs: np.ndarray) -> float:
