@@ -140,11 +140,19 @@ def test_a_paragraph_longer_than_what_is_remembered(monkeypatch, sentence, memor
     assert both_ways(sentence.split() * 60) == " ".join([once] * 60)
 
 
-def test_what_is_remembered_of_a_line_is_bounded(monkeypatch):
+@pytest.mark.parametrize(("marks", "most"), [([], 33), (["»"], 513)])
+def test_what_is_remembered_of_a_line_is_bounded(monkeypatch, marks, most):
     seen = []
     tokenizer = Tokenizer()
     monkeypatch.setattr(tokenizer, "detokenize", lambda tokens: seen.append(len(tokens)) or " ".join(tokens))
-    for _ in pieces(NOTHING, (str(number) for number in range(3000)), tokenizer):
+    numbers = [str(number) for number in range(3000)]
+    for _ in pieces(NOTHING, [word for number in numbers for word in (*marks, number)], tokenizer):
         pass
-    assert max(seen) == 513
-    assert all(after <= before + 1 for before, after in pairwise(seen))
+    assert most <= max(seen) <= most + len(marks)
+    assert all(after <= before + 1 + len(marks) for before, after in pairwise(seen))
+
+
+def test_a_long_line_is_written_as_if_none_of_it_were_forgotten():
+    tokenizer = Tokenizer(TextConfig(lowercase=True))
+    words = ["i", "said", "yes", ".", "it", "'s", "$", "5", ",", "or", "6", "(", "he", "says", ")", "?", "no", "!"] * 20
+    assert "".join(pieces(NOTHING, words, tokenizer)) == tokenizer.detokenize(words)

@@ -12,10 +12,10 @@ from wordlm.vocab import EOS, SPECIALS
 _ALIKE = ('"', "'")  # quotation marks that open and close
 # A paragraph begins outside of any quotation. The detokenizer, which takes any piece of text, learns it from this.
 _OUTSIDE = ["(", '"', "'", "x", "'", '"', ")", "."]
-# Words of a paragraph that the spaces of its next word may depend on.
-_MEMORY = 512
 # Marks whose spaces later words may change: what is written word by word can then differ from what is written at once.
 _UNDECIDED = frozenset("\"'_„“‚‘»«")
+# Words of a paragraph that the spaces of its next word may depend on: with such marks, and without.
+_MEMORY, _NEIGHBOURS = 512, 32
 
 
 def write(prompt: Prompt, words: Sequence[str], tokenizer: Tokenizer) -> str:
@@ -79,8 +79,9 @@ def pieces(prompt: Prompt, words: Iterable[str], tokenizer: Tokenizer) -> Iterat
         line.append(word)
         if _is_settled(word) and (piece := rest()):
             yield piece
-            if len(line) > _MEMORY:
-                line = line[-_MEMORY // 2 :]
+            memory = _NEIGHBOURS if _UNDECIDED.isdisjoint(line) else _MEMORY
+            if len(line) > memory:
+                line = line[-memory // 2 :]
                 given = _as_written(line, tokenizer)
     if piece := rest():
         yield piece
