@@ -28,7 +28,7 @@ bench: .venv/test
 	$(BIN)/python benchmarks/tokenizer.py
 	$(BIN)/python benchmarks/vectors_memory.py
 	$(BIN)/python benchmarks/corpus_memory.py
-	$(BIN)/python benchmarks/engine_step.py
+	$(BIN)/python benchmarks/generation.py
 
 wheel: .venv/test
 	$(BIN)/python -m build --wheel
