@@ -308,10 +308,10 @@ def test_another_process_resumes_after_a_real_ctrl_c(tmp_path):
     assert 0 < position["step"] < position["steps"]
     subprocess.run([*script, "--resume", str(parts)], check=True, capture_output=True, timeout=300)
 
-    import wordlm
+    from wordlm.bundle import load_bundle
 
-    one, other = (wordlm.load(tmp_path / name) for name in ("whole", "parts"))
-    for name, array in one._bundle.weights.items():
-        assert np.array_equal(array, other._bundle.weights[name]), name
+    one, other = (load_bundle(tmp_path / name) for name in ("whole", "parts"))
+    for name, array in one.weights.items():
+        assert np.array_equal(array, other.weights[name]), name
     assert one.metadata["valid_perplexity"] == other.metadata["valid_perplexity"]
     assert not has_checkpoint(parts / "checkpoint")

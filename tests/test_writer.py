@@ -140,7 +140,7 @@ def test_a_paragraph_longer_than_what_is_remembered(monkeypatch, sentence, memor
     assert both_ways(sentence.split() * 60) == " ".join([once] * 60)
 
 
-@pytest.mark.parametrize(("marks", "most"), [([], 33), (["»"], 513)])
+@pytest.mark.parametrize(("marks", "most"), [([], 13), (["»"], 513)])
 def test_what_is_remembered_of_a_line_is_bounded(monkeypatch, marks, most):
     seen = []
     tokenizer = Tokenizer()

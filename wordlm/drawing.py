@@ -23,6 +23,7 @@ from wordlm.sampling import apply_temperature, filter_logprobs, likeliest, norma
 
 # Words in a block. The square root of a vocabulary needs the fewest random numbers.
 _BLOCK = 128
+_ONES = np.ones(_BLOCK, np.float32)
 # Log-probabilities worked on at once, so that each pass over them finds them in the processor's cache.
 _FLOATS = 1 << 18
 # Draws of which all must be rejected before the filters are applied to all words. Most often the first is kept.
@@ -218,7 +219,8 @@ def _count_blocks(logprobs: np.ndarray) -> int:
 
 
 def _sums(masses: np.ndarray) -> np.ndarray:
-    return np.einsum("rbw->rb", masses)
+    # A product with ones: the fastest sum that there is.
+    return masses @ _ONES
 
 
 def _race(

@@ -15,7 +15,7 @@ _OUTSIDE = ["(", '"', "'", "x", "'", '"', ")", "."]
 # Marks whose spaces later words may change: what is written word by word can then differ from what is written at once.
 _UNDECIDED = frozenset("\"'_„“‚‘»«")
 # Words of a paragraph that the spaces of its next word may depend on: with such marks, and without.
-_MEMORY, _NEIGHBOURS = 512, 32
+_MEMORY, _NEIGHBOURS = 512, 12
 
 
 def write(prompt: Prompt, words: Sequence[str], tokenizer: Tokenizer) -> str:
