@@ -7,7 +7,8 @@
 - One text, words a second: `LanguageModel.stream` with its default options, against the loop that calls
   `model.predict` on a padded window of 50 words for every word, and against PyTorch's `nn.LSTM`, stepped with its state
   in `inference_mode` (pip install torch; without it that column is empty). All draw from the softmax at the
-  temperature 0.8. How fast the step reads the output matrix, against how fast this machine reads memory at all.
+  temperature 0.8. Each way has a process of its own, as it would have: the threads of TensorFlow and PyTorch stay
+  awake for a while. How fast the step reads the output matrix, against how fast this machine reads memory at all.
 - Many texts: `-n 256` against one text, in one process and as whole commands.
 
 The networks have random weights, a bias like the frequencies of words, and a dense layer, half of whose units are
@@ -36,6 +37,7 @@ import wordlm
 from wordlm.bundle import save_bundle
 from wordlm.config import ModelConfig, TextConfig
 from wordlm.language_model import LanguageModel
+from wordlm.state import State
 from wordlm.vocab import SPECIALS, Vocabulary
 
 TEMPERATURE = 0.8
@@ -52,7 +54,11 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5, help="of each figure, in turns; the median counts")
     parser.add_argument("--words", type=int, default=400, help="in a measured text")
     parser.add_argument("--model", help="folder of a trained model, measured too")
+    parser.add_argument("--way", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.way:
+        serve(arguments.way, wordlm.load(arguments.model), arguments.words)
+        return
     threads = os.environ.get("OPENBLAS_NUM_THREADS", f"{os.cpu_count()}, as many as cores")
     print(f"Python {sys.version.split()[0]}, NumPy {np.__version__}, BLAS threads: {threads}\n", flush=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -102,27 +108,59 @@ def one_text(models: dict[str, LanguageModel], runs: int, words: int) -> None:
     print(f"{'model':34}{'wordlm':>9}{'predict':>9}{'torch':>9}{'/predict':>10}{'/torch':>8}{'step µs':>9}", end="")
     print(f"{'matrix MB':>11}{'read':>6}{'GB/s':>7}")
     for name, lm in models.items():
-        step, hidden = a_step(lm)
-        ways: dict[str, Callable[[], object]] = {
-            "wordlm": lambda lm=lm: words_of(lm, words),
-            "predict": predict_loop(lm, max(10, words // 20)),
-            "step": lambda step=step: [step() for _ in range(words)],
-        }
+        # The slow way gets fewer words.
         counts = {"wordlm": words, "predict": max(10, words // 20), "step": words, "torch": words}
-        if (torch_way := torch_loop(lm, words)) is not None:
-            ways["torch"] = torch_way
-        taken = in_turns(runs, ways)
-        rate = {way: counts[way] / seconds for way, seconds in taken.items()}
+        workers = {way: Worker(way, lm, count) for way, count in counts.items()}
+        taken = in_turns(runs, {way: worker.run for way, worker in workers.items()})
+        rate = {way: counts[way] / seconds if seconds else float("nan") for way, seconds in taken.items()}
+        for worker in workers.values():
+            worker.close()
+        hidden = some_hidden(lm)[0]
         matrix = 4 * hidden.shape[-1] * len(lm.vocabulary)
         share = np.count_nonzero(hidden) / hidden.size
-        torch_rate = rate.get("torch", float("nan"))
         # The output layer copies the rows of few active units, and reads all rows where many are.
         read = matrix * (share if share < 0.4 and matrix > 1 << 22 else 1)
-        print(f"{name:34}{rate['wordlm']:9,.0f}{rate['predict']:9,.1f}{torch_rate:9,.0f}", end="")
-        print(f"{rate['wordlm'] / rate['predict']:10,.0f}{rate['wordlm'] / torch_rate:8.1f}", end="")
+        print(f"{name:34}{rate['wordlm']:9,.0f}{rate['predict']:9,.1f}{rate['torch']:9,.0f}", end="")
+        print(f"{rate['wordlm'] / rate['predict']:10,.0f}{rate['wordlm'] / rate['torch']:8.1f}", end="")
         print(f"{1e6 / rate['step']:9.0f}{matrix / 1e6:11.1f}{read / matrix:6.0%}{read * rate['step'] / 1e9:7.1f}")
         sys.stdout.flush()
     print()
+
+
+class Worker:
+    """A process that makes a text in one way, whenever it is asked to."""
+
+    def __init__(self, way: str, lm: LanguageModel, words: int) -> None:
+        command = [sys.executable, __file__, "--way", way, "--words", str(words), "--model", str(lm.path)]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process.stdout.readline()  # it is ready
+
+    def run(self) -> float:
+        """Seconds of one text."""
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return float(self.process.stdout.readline())
+
+    def close(self) -> None:
+        self.process.communicate()
+
+
+def serve(way: str, lm: LanguageModel, words: int) -> None:
+    """What a `Worker` runs; where PyTorch is not there, it takes no time."""
+    make = {
+        "wordlm": lambda: lambda: words_of(lm, words),
+        "step": lambda: steps(lm, words),
+        "predict": lambda: predict_loop(lm, words),
+        "torch": lambda: torch_loop(lm, words),
+    }[way]()
+    if make:
+        make()  # the first one compiles, and reads the weights
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        start = time.perf_counter()
+        if make:
+            make()
+        print(time.perf_counter() - start if make else 0.0, flush=True)
 
 
 def many_texts(models: dict[str, LanguageModel], runs: int) -> None:
@@ -133,7 +171,7 @@ def many_texts(models: dict[str, LanguageModel], runs: int) -> None:
         command += ["--min-words", "50"]
         taken = in_turns(runs, {
             "one": lambda lm=lm: words_of(lm, 50),
-            "many": lambda lm=lm: list(lm.generate_many(n=256, min_words=50, max_words=50, seed=1)),
+            "many": lambda lm=lm: words_of(lm, 50, 256),
             "one, command": lambda command=command: run(command),
             "many, command": lambda command=command: run([*command, "-n", "256"]),
         })  # fmt: skip
@@ -144,20 +182,25 @@ def many_texts(models: dict[str, LanguageModel], runs: int) -> None:
         print(f"{one_command:22,.0f}{many_command:9,.0f}{many_command / one_command:7.1f}", flush=True)
 
 
-def words_of(lm: LanguageModel, words: int) -> None:
-    """One text, to the written word."""
-    for _ in lm.stream(min_words=words, max_words=words, temperature=TEMPERATURE, seed=1):
+def words_of(lm: LanguageModel, words: int, n: int = 1) -> None:
+    """Some texts, to the written word."""
+    options = {"min_words": words, "max_words": words, "temperature": TEMPERATURE, "seed": 1}
+    for _ in lm.stream(**options) if n == 1 else lm.generate_many(n=n, **options):
         pass
 
 
-def a_step(lm: LanguageModel) -> tuple[Callable[[], object], np.ndarray]:
-    """A step of the engine alone, with a state that has read 50 words; and hidden vectors, for their sparsity."""
-    ids = lm.vocabulary.encode(
-        word.word for word in next(lm.generate_many(n=1, min_words=60, max_words=60, seed=3)).words
-    )
-    hidden, state = lm.engine.hidden(np.array([ids]))
-    turns = cycle(ids)  # other words, other active units
-    return lambda: lm.engine.step([next(turns)], state), hidden
+def some_hidden(lm: LanguageModel) -> tuple[np.ndarray, State, list[int]]:
+    """Hidden vectors of a generated text, the state after it, and its ids."""
+    (text,) = lm.generate_many(n=1, min_words=60, max_words=60, seed=3)
+    ids = lm.vocabulary.encode(word.word for word in text.words)
+    return *lm.engine.hidden(np.array([ids])), ids
+
+
+def steps(lm: LanguageModel, words: int) -> Callable[[], object]:
+    """Steps of the engine alone. Their words change, and with them the active units."""
+    _, state, ids = some_hidden(lm)
+    turns = cycle(ids)
+    return lambda: [lm.engine.step([next(turns)], state) for _ in range(words)]
 
 
 def predict_loop(lm: LanguageModel, words: int) -> Callable[[], object]:
@@ -177,7 +220,6 @@ def predict_loop(lm: LanguageModel, words: int) -> Callable[[], object]:
             masses = probabilities.astype(np.float64) ** (1 / TEMPERATURE)
             ids.append(int(rng.choice(len(masses), p=masses / masses.sum())))
 
-    loop()  # the first call compiles
     return loop
 
 
@@ -207,7 +249,6 @@ def torch_loop(lm: LanguageModel, words: int) -> Callable[[], object] | None:
                 text.append(words_by_id[ids.item()])
             " ".join(text)
 
-    loop()
     return loop
 
 
@@ -215,22 +256,25 @@ def machine_bandwidth() -> float:
     """Bytes a second that a matrix-vector product reads of a matrix that fits into no cache."""
     matrix, vector = np.ones((64, 4_000_000), np.float32), np.ones(64, np.float32)
     product = np.empty(4_000_000, np.float32)
-    times = in_turns(5, {"product": lambda: np.matmul(vector, matrix, out=product)})
-    return matrix.nbytes / times["product"]
+
+    def multiply() -> None:
+        np.matmul(vector, matrix, out=product)
+
+    return matrix.nbytes / in_turns(5, {"product": multiply})["product"]
 
 
 def run(command: list[str]) -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
-def in_turns(runs: int, ways: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Median seconds of each way, all of them in turns, so that they meet the same machine."""
+def in_turns(runs: int, ways: dict[str, Callable[[], float | None]]) -> dict[str, float]:
+    """Median seconds of each way, which may tell them itself. All take turns, so that they meet the same machine."""
     times: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(runs):
         for name, way in ways.items():
             start = time.perf_counter()
-            way()
-            times[name].append(time.perf_counter() - start)
+            seconds = way()
+            times[name].append(time.perf_counter() - start if seconds is None else seconds)
     return {name: float(np.median(taken)) for name, taken in times.items()}
 
 
