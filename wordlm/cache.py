@@ -22,7 +22,7 @@ import numpy as np
 from wordlm.engine import Engine
 from wordlm.errors import OptionError
 from wordlm.layout import weight_shapes
-from wordlm.state import State, check_ids
+from wordlm.state import State, begin, check_ids
 from wordlm.vocab import PAD
 
 # Words of a text that the cache takes in, and is compared with, at once.
@@ -138,7 +138,7 @@ class CachedEngine:
             OptionError: ids out of range, or not as many rows as the state has texts.
             WordlmError: the prediction is NaN.
         """
-        token_ids, state = self._begin(token_ids, state)
+        token_ids, state = begin(self, token_ids, state)
         hidden, inner = self.engine.hidden(token_ids, state.inner)
         logprobs, hidden, histories = self.engine.logprobs(hidden), _to_length_one(hidden), []
         for words, vectors, predictions, history in zip(token_ids, hidden, logprobs, state.histories, strict=True):
@@ -152,18 +152,12 @@ class CachedEngine:
 
     def read(self, token_ids: np.ndarray | Sequence, state: CacheState | None = None) -> CacheState:
         """As `run`, for the new state alone: nothing is predicted."""
-        token_ids, state = self._begin(token_ids, state)
+        token_ids, state = begin(self, token_ids, state)
         for start in range(0, token_ids.shape[1], _BLOCK):
             block = token_ids[:, start : start + _BLOCK]
             hidden, inner = self.engine.hidden(block, state.inner)
             state = CacheState(inner, tuple(map(self._append, state.histories, block, _to_length_one(hidden))))
         return state
-
-    def _begin(self, token_ids: np.ndarray | Sequence, state: CacheState | None) -> tuple[np.ndarray, CacheState]:
-        """The ids as an array of (batch, time), every one in range, and a state."""
-        if state is None:
-            state = self.initial_state(max(1, len(token_ids)))
-        return check_ids(token_ids, 2, state.batch_size, self.config.vocab_size), state
 
     def _append(self, history: _History, words: np.ndarray, vectors: np.ndarray) -> _History:
         is_word = words != PAD

@@ -15,7 +15,7 @@ from wordlm.cells import PARTS, Recurrent
 from wordlm.config import ModelConfig
 from wordlm.layout import checked, prefixes
 from wordlm.output import OutputLayer
-from wordlm.state import State, check_batch_size, check_ids, empty_window, slide
+from wordlm.state import State, begin, check_batch_size, check_ids, empty_window, slide, slide_through
 from wordlm.trace import LayerTrace, Trace
 
 # Float32 numbers that a temporary may take: 4M keep the input products of a long text at 16 MB.
@@ -110,9 +110,9 @@ class Engine:
 
     def read(self, token_ids: np.ndarray | Sequence, state: State | None = None) -> State:
         """As `run`, for the new state alone: nothing is predicted."""
-        token_ids, state = self._begin(token_ids, state)
+        token_ids, state = begin(self, token_ids, state)
         if state.window is not None:
-            return _slide_through(state.window, token_ids)
+            return slide_through(state.window, token_ids)
         with np.errstate(invalid="ignore", over="ignore"):
             for _, after in self._stretches(token_ids, state):
                 end = after
@@ -120,7 +120,7 @@ class Engine:
 
     def hidden(self, token_ids: np.ndarray | Sequence, state: State | None = None) -> tuple[np.ndarray, State]:
         """As `run`, but stops before the output layer: (batch, time, d) float32, and the new state."""
-        token_ids, state = self._begin(token_ids, state)
+        token_ids, state = begin(self, token_ids, state)
         stretches = self._stretches if state.window is None else self._stretches_of_windows
         pieces = []
         with np.errstate(invalid="ignore", over="ignore"):
@@ -131,8 +131,7 @@ class Engine:
 
     def logprobs(self, hidden: np.ndarray) -> np.ndarray:
         """The output layer: from what `hidden` gives, (..., d), to log-probabilities, (..., V) float32."""
-        with np.errstate(invalid="ignore", over="ignore"):
-            flat = self._output.logprobs(hidden.reshape(-1, hidden.shape[-1]))
+        flat = self._output.logprobs(hidden.reshape(-1, hidden.shape[-1]))
         return flat.reshape(*hidden.shape[:-1], self.config.vocab_size)
 
     def trace(self, token_ids: np.ndarray | Sequence, state: State | None = None) -> tuple[Trace, State]:
@@ -160,11 +159,11 @@ class Engine:
             >>> trace.layers[0].name, trace.layers[0].gates["forget"].tolist()
             ('recurrent_1', [[[0.5, 0.5, 0.5], [0.5, 0.5, 0.5]]])
         """
-        token_ids, state = self._begin(token_ids, state)
+        token_ids, state = begin(self, token_ids, state)
         if state.window is None:
             starts = [[layer] for layer in state.layers]
         else:
-            state = _slide_through(state.window, token_ids)
+            state = slide_through(state.window, token_ids)
             used = np.flatnonzero(((state.window != 0) | self._is_read[state.window]).any(axis=0))
             token_ids = state.window[:, : used[-1] + 1 if used.size else 0]
             starts = [[layer.zeros(len(token_ids)) for layer in directions] for directions in self._layers]
@@ -182,13 +181,6 @@ class Engine:
             else:
                 top = np.concatenate([end[0] for end in ends[-1]], axis=-1)[:, np.newaxis]
             return Trace(token_ids, mask.T, tuple(traces), self._apply_dense(top)), state
-
-    def _begin(self, token_ids: np.ndarray | Sequence, state: State | None) -> tuple[np.ndarray, State]:
-        """The (batch, time) ids as an array, and the state before them."""
-        token_ids = np.asarray(token_ids)
-        if state is None:
-            state = self.initial_state(max(1, len(token_ids)))
-        return check_ids(token_ids, 2, state.batch_size, self.config.vocab_size), state
 
     def _stretches(self, token_ids: np.ndarray, state: State) -> Iterator[tuple[np.ndarray, State]]:
         """Stream layers over (batch, time) ids in stretches that memory holds: outputs (batch, t, units), states."""
@@ -249,13 +241,6 @@ class Engine:
         x = x @ kernel
         x += bias
         return np.maximum(x, 0, out=x)
-
-
-def _slide_through(window: np.ndarray, token_ids: np.ndarray) -> State:
-    """The state of a window model after (batch, time) ids."""
-    for column in token_ids.T:
-        window = slide(window, column)
-    return State((), window)
 
 
 def _trace(

@@ -12,7 +12,7 @@ import numpy as np
 from wordlm.engine import Engine
 from wordlm.errors import OptionError, WordlmError
 from wordlm.keras_stack import CONTEXT, UnknownLayerError, input_length, read_stack
-from wordlm.state import State, check_ids, empty_window, slide
+from wordlm.state import State, begin, check_ids, empty_window, slide, slide_through
 
 if TYPE_CHECKING:
     import keras
@@ -108,7 +108,8 @@ class KerasEngine:
 
     def run(self, token_ids: np.ndarray | Sequence, state: State | None = None) -> tuple[np.ndarray, State]:
         """Reads many words of each text at once, equal to as many steps; as `Engine.run`."""
-        token_ids, window = self._begin(token_ids, state)
+        token_ids, state = begin(self, token_ids, state)
+        window = state.window
         batch_size, times = token_ids.shape
         read = np.count_nonzero(window, axis=1)[:, np.newaxis] + np.cumsum(token_ids != 0, axis=1)
         windows = np.empty((batch_size, times, self.config.context), np.intp)
@@ -127,10 +128,8 @@ class KerasEngine:
 
     def read(self, token_ids: np.ndarray | Sequence, state: State | None = None) -> State:
         """As `run`, for the new state alone: nothing is predicted."""
-        token_ids, window = self._begin(token_ids, state)
-        for column in token_ids.T:
-            window = slide(window, column)
-        return State((), window)
+        token_ids, state = begin(self, token_ids, state)
+        return slide_through(state.window, token_ids)
 
     def trace(self, token_ids: np.ndarray | Sequence, state: State | None = None) -> NoReturn:
         """Raises a WordlmError: Keras tells what layers put out, and not what their gates do."""
@@ -138,13 +137,6 @@ class KerasEngine:
             "this model cannot be looked into: Keras runs it, and does not tell what gates do; "
             "trace a model of the layers that `wordlm train` knows"
         )
-
-    def _begin(self, token_ids: np.ndarray | Sequence, state: State | None) -> tuple[np.ndarray, np.ndarray]:
-        """The (batch, time) ids as an array, and the windows before them."""
-        token_ids = np.asarray(token_ids)
-        if state is None:
-            state = self.initial_state(max(1, len(token_ids)))
-        return check_ids(token_ids, 2, state.batch_size, self.config.vocab_size), state.window
 
     def _predict(self, windows: np.ndarray, owners: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Log-probabilities (n, V) of what follows the first counts[i] words of the window owners[i]."""

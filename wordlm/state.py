@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -98,6 +99,35 @@ def slide(window: np.ndarray, token_ids: np.ndarray) -> np.ndarray:
     places = np.where(is_full, window.shape[1] - 1, np.count_nonzero(window, axis=1))
     moved[np.arange(len(window)), places] = token_ids
     return np.where((token_ids != 0)[:, np.newaxis], moved, window)
+
+
+def slide_through(window: np.ndarray, token_ids: np.ndarray) -> State:
+    """The state of a window model that has read (batch, time) ids after this window.
+
+    Example:
+        >>> slide_through(np.array([[5, 0, 0]]), np.array([[6, 7, 8]])).window.tolist()
+        [[6, 7, 8]]
+    """
+    for column in token_ids.T:
+        window = slide(window, column)
+    return State((), window)
+
+
+def begin(engine: Any, token_ids: np.ndarray | Sequence, state: Any) -> tuple[np.ndarray, Any]:
+    """What an engine is to read: the (batch, time) ids as an array, and the state before them.
+
+    Args:
+        engine: any with `config.vocab_size` and `initial_state`.
+        token_ids: as they were given.
+        state: one of the engine's; None: nothing was read yet.
+
+    Raises:
+        OptionError: as `check_ids`.
+    """
+    token_ids = np.asarray(token_ids)
+    if state is None:
+        state = engine.initial_state(max(1, len(token_ids)))
+    return check_ids(token_ids, 2, state.batch_size, engine.config.vocab_size), state
 
 
 def check_ids(token_ids: np.ndarray | Sequence, axes: int, batch_size: int, vocab_size: int) -> np.ndarray:
