@@ -98,12 +98,11 @@ def generate(
     unknown = lm.read_prompt(prompt).unknown
     if unknown:
         warn([f"the model does not know {', '.join(unknown)}: read as <unk>"])
-    strangers = lm.rules(config).strangers
-    if strangers:
-        warn([f"the model does not know {', '.join(strangers)}: nothing to ban or to stop at"])
+    rules = lm.rules(config)
+    if rules.strangers:
+        warn([f"the model does not know {', '.join(rules.strangers)}: nothing to ban or to stop at"])
     index = _index(lm, against, config, reading) if against else None
-    is_searched = config.beams or config.include or config.end_with
-    if n == 1 and not (as_json or probabilities or index or is_searched):
+    if n == 1 and not (as_json or probabilities or index or rules.is_searched):
         _print_pieces(lm.stream(prompt, **options))
         return
     texts = _watched(lm.generate_many(prompt, n, against=index, **options), n)

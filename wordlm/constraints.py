@@ -35,7 +35,7 @@ class Constraints:
         self._include = [
             phrase
             for phrase in dict.fromkeys(include)
-            if not _holds(end, phrase) and not any(phrase != other and _holds(other, phrase) for other in include)
+            if not holds(end, phrase) and not any(phrase != other and holds(other, phrase) for other in include)
         ]
         self._phrases = [*self._include, end]
         self._borders = [_borders(phrase) for phrase in self._phrases]
@@ -103,7 +103,13 @@ class Constraints:
         return [i for i, phrase in enumerate(self._include) if progress[i] < len(phrase)]
 
 
-def _holds(phrase: tuple[int, ...], part: tuple[int, ...]) -> bool:
+def holds(phrase: tuple[int, ...], part: tuple[int, ...]) -> bool:
+    """Whether the words of `part` follow on each other in `phrase`.
+
+    Example:
+        >>> holds((5, 6, 7), (6, 7)), holds((5, 6, 7), (5, 7))
+        (True, False)
+    """
     return any(phrase[start : start + len(part)] == part for start in range(len(phrase) - len(part) + 1))
 
 

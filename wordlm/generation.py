@@ -117,7 +117,7 @@ def stream(
     than needed, so that a text may have millions. A text that is searched for comes in one piece.
     """
     rules = read_rules(config, tokenizer, vocabulary)
-    if _is_searched(rules):
+    if rules.is_searched:
         return (text.text for text in generate(engine, tokenizer, vocabulary, prompt, config, against))
     start = read_prompt(prompt, tokenizer, vocabulary)
     draft = Draft(rules, start, against.start() if against else None)
@@ -177,24 +177,19 @@ def sample(
             ids, state = ids[keep], state.select(keep) if keep else None
 
 
-def _is_searched(rules: Rules) -> bool:
-    return bool(rules.config.beams or rules.include or rules.end)
-
-
 def _finished(
     engine: Engine, prompt: Sequence[int], draft: Callable[[], Draft], rules: Rules, n: int
 ) -> Iterator[tuple[Draft, list[int], list[float]]]:
     """The finished drafts in their order, with their ids and probabilities."""
     config, rngs = rules.config, _generators(rules.config.seed, n)
-    if _is_searched(rules):
+    if rules.is_searched:
         from wordlm.search import search  # most texts are drawn, and start without it
 
-    if config.beams:
-        for found in search(engine, prompt, draft(), None, n):
-            yield found.draft, found.ids, found.probabilities
-    elif _is_searched(rules):
-        for rng in rngs:
-            found = search(engine, prompt, draft(), rng if config.temperature else None)[0]
+        if config.beams:
+            texts = iter(search(engine, prompt, draft(), None, n))
+        else:
+            texts = (search(engine, prompt, draft(), rng)[0] for rng in rngs)
+        for found in texts:
             yield found.draft, found.ids, found.probabilities
     else:
         unfinished: dict[Draft, tuple[list[int], list[float]]] = {}

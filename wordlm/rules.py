@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wordlm.config import SamplingConfig
+from wordlm.constraints import Constraints, holds
 from wordlm.errors import OptionError
 from wordlm.prompts import read_prompt
 from wordlm.tokenizer import Tokenizer
@@ -40,6 +41,11 @@ class Rules:
     include: tuple[tuple[int, ...], ...]
     stop: frozenset[int]
     strangers: tuple[str, ...]
+
+    @property
+    def is_searched(self) -> bool:
+        """Whether texts must be searched for, as they cannot be drawn word by word."""
+        return bool(self.config.beams or self.include or self.end)
 
 
 def read_rules(config: SamplingConfig, tokenizer: Tokenizer, vocabulary: Vocabulary) -> Rules:
@@ -121,7 +127,7 @@ def _check(rules: Rules, never: set[int]) -> None:
                         f"`{name}` and `{what}` contradict each other: both have {word[clash[0]]!r}; leave one out"
                     )
             for banned in rules.banned:
-                if _holds(phrase, banned):
+                if holds(phrase, banned):
                     what = " ".join(word.decode(banned))
                     raise OptionError(f"`{name}` and `ban` contradict each other: both have {what!r}; leave one out")
     if len(word) - len(never | rules.stop) < 2:
@@ -129,8 +135,6 @@ def _check(rules: Rules, never: set[int]) -> None:
         raise OptionError(f"{names} no word of the model's {len(word):,} to write with; give fewer")
     needed = len(rules.start)
     if rules.include or rules.end:
-        from wordlm.constraints import Constraints  # most texts ask for no words
-
         constraints = Constraints(rules.include, rules.end)
         progress = constraints.start
         for id in rules.start:
@@ -141,7 +145,3 @@ def _check(rules: Rules, never: set[int]) -> None:
             f"`max_words` must leave room for the words to include, to start and to end with, which are {needed}, "
             f"but is {config.max_words}"
         )
-
-
-def _holds(ids: tuple[int, ...], phrase: tuple[int, ...]) -> bool:
-    return any(ids[start : start + len(phrase)] == phrase for start in range(len(ids) - len(phrase) + 1))
