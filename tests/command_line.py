@@ -1,5 +1,6 @@
 """The command line as tests call it: within their process, or as one of its own."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -39,3 +40,13 @@ def process(*arguments, **settings):
     )
     settings = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": ROOT} | settings
     return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], **settings)
+
+
+def read_screen(terminal):
+    """All that was written to the other side of a pseudo-terminal, until that is closed."""
+    screen = b""
+    while True:
+        try:
+            screen += os.read(terminal, 4096)
+        except OSError:
+            return screen

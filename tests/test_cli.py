@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 import pytest
-from command_line import ROOT, fault, process, run
+from command_line import ROOT, fault, process, read_screen, run
 from trained import TINY, story
 
 from wordlm.cli import main
@@ -330,12 +330,7 @@ def test_a_terminal_sees_a_live_line_and_a_pipe_the_result_alone(book, tmp_path)
         list(map(str, command)), stdout=subprocess.PIPE, stderr=child, cwd=ROOT, env=os.environ | {"TERM": "xterm"}
     )
     os.close(child)
-    screen = b""
-    while True:
-        try:
-            screen += os.read(parent, 4096)
-        except OSError:  # the other side is closed
-            break
+    screen = read_screen(parent)
     assert running.wait() == 0
     assert json.loads(running.stdout.read())["epochs"] > 1
     running.stdout.close()

@@ -16,7 +16,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from command_line import fault, process, run
+from command_line import fault, process, read_screen, run
 
 import wordlm
 from wordlm.config import SamplingConfig
@@ -299,12 +299,7 @@ def test_a_terminal_sees_how_far_the_reading_is_and_no_trace_of_it_in_the_end(tr
     arguments = ["generate", trained, "--against", tmp_path / "long.txt", "--lines", "--seed", "1"]
     running = process(*arguments, stderr=child)
     os.close(child)
-    screen = b""
-    while True:
-        try:
-            screen += os.read(parent, 4096)
-        except OSError:  # the other side is closed
-            break
+    screen = read_screen(parent)
     os.close(parent)
     assert running.communicate()[0].strip()
     assert running.returncode == 0

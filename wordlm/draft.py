@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
 from copy import copy
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from wordlm.prompts import Prompt
 from wordlm.rules import Rules
 from wordlm.vocab import EOS, SPECIALS
+
+if TYPE_CHECKING:
+    from wordlm.novelty import CopyTracker
 
 _SENTENCE_ENDS = frozenset([".", "!", "?", "…", "...", "....", "。", "！", "？", "؟", "।", "॥", "۔", "።", "։"])
 _CLOSING = frozenset(["''", "”", "’", "»", ")", "]", "」", "』", "）"])
 _ALIKE = ('"', "'")  # quotation marks that open and close
 # Words that the repetition penalty looks back on. All words of a long text would leave it without "the".
 _RECENT = 64
-
-
-class Copies(Protocol):
-    """What watches over copied words (see novelty.py)."""
-
-    def add(self, id: int) -> None: ...
-    def forbidden(self) -> Sequence[int]: ...
-    def copy(self) -> Copies: ...
-    @property
-    def longest(self) -> int: ...
 
 
 class Draft:
@@ -42,7 +34,7 @@ class Draft:
             empty while it is not.
     """
 
-    def __init__(self, rules: Rules, prompt: Prompt, copies: Copies | None = None) -> None:
+    def __init__(self, rules: Rules, prompt: Prompt, copies: CopyTracker | None = None) -> None:
         self.rules, self.copies = rules, copies
         self.count = 0
         self.finish_reason = ""

@@ -221,19 +221,26 @@ class LanguageModel:
             if not isinstance(engine, Engine):
                 raise OptionError("`cache` needs a model that NumPy runs, but Keras runs this one; leave it out")
             engine = CachedEngine(engine, config.cache, config.cache_theta, config.cache_lambda)
-        if against is not None and not hasattr(against, "start"):
-            against = self.copy_index(against, config.max_copy)
-        elif against and "max_copy" in options and config.max_copy != against.max_copy:
+        index = None if against is None else self._index(against, config, "max_copy" in options)
+        return engine, self.tokenizer, self.vocabulary, prompt, config, index
+
+    def _index(self, against: Against, config: SamplingConfig, is_limited: bool) -> CopyIndex:
+        """The index itself, if it was given and is this model's, or one of the texts."""
+        from wordlm.novelty import CopyIndex
+
+        if not isinstance(against, CopyIndex):
+            return self.copy_index(against, config.max_copy)
+        if is_limited and config.max_copy != against.max_copy:
             raise OptionError(
                 f"`max_copy` must be the index's, which is {against.max_copy}, but is {config.max_copy}; leave it out, "
                 "or make an index anew"
             )
-        if against is not None and against.vocab_size != len(self.vocabulary):
+        if against.vocab_size != len(self.vocabulary):
             raise OptionError(
                 f"`against` must be an index of this model's {len(self.vocabulary):,} words, but has "
                 f"{against.vocab_size:,}; make it with this model's `copy_index`"
             )
-        return engine, self.tokenizer, self.vocabulary, prompt, config, against
+        return against
 
     def keras_model(self) -> keras.Model:
         """The network as a Keras model: (batch, time) token ids -> probabilities. Loads Keras."""
