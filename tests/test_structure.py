@@ -20,15 +20,16 @@ TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in SOU
 LEVELS = [
     "errors config reports interrupt",
     "atomic charset prose files text wordforms detokenizer tokenizer vocab prompts writer sampling drawing cells "
-    "layout output state trace engine cache vector_files vector_formats vector_folders",
+    "layout measures output state trace engine cache ngram vector_files vector_formats vector_folders",
     "constraints rules draft restrictions selection novelty embedding vectors corpus batches model fast_tensorflow "
-    "softmax schedule weights checkpoint",
-    "bundle learner examiner keras_stack keras_engine",
-    "training search generation",
-    "language_model progress preparation",
+    "softmax schedule weights checkpoint completion keystrokes error_rate",
+    "passages typed_words bundle learner examiner keras_stack keras_engine mixture",
+    "training search generation scoring evaluation suggestions sentence_scores rescoring weight_tuning minimal_pairs "
+    "open_vocabulary",
+    "language_model loading progress preparation",
     "pipeline",
-    "cli_options",
-    "cli_generate cli_vectors",
+    "cli_options typing_line",
+    "cli_generate cli_vectors cli_score cli_evaluate cli_suggest cli_rescore cli_compare",
     "cli",
 ]
 ORDER = " ".join(LEVELS).split()
@@ -38,7 +39,7 @@ DOORS = {
     "gensim": {"vectors"},
     "pyarrow": {"vector_folders"},
     "h5py": {"weights"},
-    "click": {"cli", "cli_generate", "cli_options", "cli_vectors"},
+    "click": {name for name in SOURCES if name.startswith("cli")},
     "rich": {"progress"},
     # The others only ask which devices there are.
     "tensorflow": {"fast_tensorflow", "learner", "model"},
