@@ -97,7 +97,7 @@ class CachedEngine:
             raise OptionError(f"`cache_theta` must be a finite number, at least 0, but is {cache_theta!r}")
         if not 0 <= cache_lambda < 1:
             raise OptionError(f"`cache_lambda` must be at least 0 and below 1, but is {cache_lambda!r}")
-        self.engine, self.config = engine, engine.config
+        self.engine, self.config, self.input_size = engine, engine.config, engine.input_size
         self.cache, self.cache_theta, self.cache_lambda = int(cache), float(cache_theta), float(cache_lambda)
         self._theta = np.float32(min(cache_theta, float(np.finfo(np.float32).max)))
         self._nothing = _History(_Store(0, weight_shapes(engine.config)["output/kernel"][0]), 0)
@@ -120,7 +120,7 @@ class CachedEngine:
             OptionError: ids out of range, or not as many as the state has texts.
             WordlmError: the prediction is NaN.
         """
-        token_ids = check_ids(token_ids, 1, state.batch_size, self.config.vocab_size)
+        token_ids = check_ids(token_ids, 1, state.batch_size, self.input_size)
         logprobs, state = self.run(token_ids[:, np.newaxis], state)
         return logprobs[:, 0], state
 

@@ -8,11 +8,13 @@ gives. A state is never changed in place, so that any number of continuations ca
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 
 import numpy as np
 
 from wordlm.cells import PARTS, Recurrent
 from wordlm.config import ModelConfig
+from wordlm.errors import OptionError
 from wordlm.layout import checked, prefixes
 from wordlm.output import OutputLayer
 from wordlm.state import State, begin, check_batch_size, check_ids, empty_window, slide, slide_through
@@ -60,6 +62,38 @@ class Engine:
         self._dense = (arrays["dense/kernel"], arrays["dense/bias"]) if config.dense else None
         self._output = OutputLayer(arrays["output/kernel"], arrays["output/bias"])
 
+    @property
+    def input_size(self) -> int:
+        """Ids that it reads, from 0 on: V, and more with `with_words`."""
+        return len(self._embedding)
+
+    def with_words(self, vectors: np.ndarray) -> Engine:
+        """An engine that reads some words more than it predicts; all other weights are shared.
+
+        Args:
+            vectors: (n, D), those of the words with the ids V to V + n - 1.
+
+        Raises:
+            OptionError: vectors of another size than the model's.
+
+        Example:
+            >>> from wordlm.layout import weight_shapes
+            >>> config = ModelConfig(vocab_size=10, embedding_dim=4, units=3, dense=0)
+            >>> engine = Engine(config, {name: np.ones(shape) for name, shape in weight_shapes(config).items()})
+            >>> logprobs, state = engine.with_words(np.ones((2, 4))).run([[2, 5, 11]])
+            >>> logprobs.shape
+            (1, 3, 10)
+        """
+        size = self._embedding.shape[1]
+        if np.ndim(vectors) != 2 or np.shape(vectors)[1] != size:
+            raise OptionError(f"`vectors` must have the shape (n, {size}), but have {np.shape(vectors)}")
+        other = copy(self)
+        rows = np.asarray(vectors, np.float32)
+        other._embedding = np.concatenate([self._embedding[: self.config.vocab_size], rows])
+        is_read = rows.any(axis=1) if self.config.masking else np.ones(len(rows), bool)
+        other._is_read = np.concatenate([self._is_read[: self.config.vocab_size], is_read])
+        return other
+
     def initial_state(self, batch_size: int) -> State:
         """The state of `batch_size` texts of which nothing has been read yet."""
         if self.config.context:
@@ -81,7 +115,7 @@ class Engine:
             OptionError: ids out of range, or not as many as the state has texts.
             WordlmError: the prediction is NaN.
         """
-        token_ids = check_ids(token_ids, 1, state.batch_size, self.config.vocab_size)
+        token_ids = check_ids(token_ids, 1, state.batch_size, self.input_size)
         with np.errstate(invalid="ignore", over="ignore"):
             if state.window is None:
                 top, layers = self._read(token_ids[np.newaxis], state.layers)

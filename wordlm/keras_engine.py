@@ -96,6 +96,11 @@ class KerasEngine:
         # Two texts that differ in the last word alone: are the predictions before it the same?
         self._is_causal = self._predicts_each and np.allclose(*outputs[:, :-1], rtol=1e-5, atol=1e-9)
 
+    @property
+    def input_size(self) -> int:
+        """Ids that it reads, which are those that it predicts."""
+        return self.config.vocab_size
+
     def initial_state(self, batch_size: int) -> State:
         """The state of `batch_size` texts of which nothing has been read yet."""
         return empty_window(batch_size, self.config.context)

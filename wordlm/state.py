@@ -117,7 +117,7 @@ def begin(engine: Any, token_ids: np.ndarray | Sequence, state: Any) -> tuple[np
     """What an engine is to read: the (batch, time) ids as an array, and the state before them.
 
     Args:
-        engine: any with `config.vocab_size` and `initial_state`.
+        engine: any with `input_size`, the number of ids that it reads, and `initial_state`.
         token_ids: as they were given.
         state: one of the engine's; None: nothing was read yet.
 
@@ -127,17 +127,17 @@ def begin(engine: Any, token_ids: np.ndarray | Sequence, state: Any) -> tuple[np
     token_ids = np.asarray(token_ids)
     if state is None:
         state = engine.initial_state(max(1, len(token_ids)))
-    return check_ids(token_ids, 2, state.batch_size, engine.config.vocab_size), state
+    return check_ids(token_ids, 2, state.batch_size, engine.input_size), state
 
 
-def check_ids(token_ids: np.ndarray | Sequence, axes: int, batch_size: int, vocab_size: int) -> np.ndarray:
+def check_ids(token_ids: np.ndarray | Sequence, axes: int, batch_size: int, input_size: int) -> np.ndarray:
     """The ids as an array of the shape (batch,), with one axis, or (batch, time), with two.
 
     Raises:
         OptionError: another shape, not a row a text, no whole numbers, or ids out of range.
 
     Example:
-        >>> check_ids([5, 9], axes=2, batch_size=2, vocab_size=10)
+        >>> check_ids([5, 9], axes=2, batch_size=2, input_size=10)
         Traceback (most recent call last):
         ...
         wordlm.errors.OptionError: `token_ids` must have the shape (batch, time), but have (2,)
@@ -154,10 +154,10 @@ def check_ids(token_ids: np.ndarray | Sequence, axes: int, batch_size: int, voca
             f"`token_ids` must have a row for each of the state's {batch_size} texts, but have {len(ids)}"
         )
     # Seen as unsigned numbers, negative ids are too large ones: one pass instead of two.
-    if ids.size and ids.view(np.uintp).max() >= vocab_size:
-        wrong = ids[(ids < 0) | (ids >= vocab_size)]
+    if ids.size and ids.view(np.uintp).max() >= input_size:
+        wrong = ids[(ids < 0) | (ids >= input_size)]
         raise OptionError(
-            f"token ids must be between 0 and {vocab_size - 1}, the model's last word, "
+            f"token ids must be between 0 and {input_size - 1}, the model's last word, "
             f"but there is {wrong[0]}; use the model's own vocabulary"
         )
     return ids
