@@ -1,0 +1,119 @@
+"""Unknown words as context, by their vectors."""
+
+import doctest
+import hashlib
+
+import numpy as np
+import pytest
+from networks import make, random_weights
+from vector_samples import GLOVE, MATRIX
+
+from wordlm import open_vocabulary
+from wordlm.engine import Engine
+from wordlm.errors import OptionError, VectorError
+from wordlm.open_vocabulary import open_inputs, usual_vectors
+
+D = MATRIX.shape[1]
+
+
+@pytest.fixture
+def vectors(tmp_path):
+    path = tmp_path / "vectors.txt"
+    path.write_text(GLOVE)
+    return path
+
+
+def metadata_of(path, **data):
+    return {"vectors": {"name": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}, "data": data}
+
+
+def engine_of(**options):
+    config = make(embedding_dim=D, **options)
+    return Engine(config, random_weights(config))
+
+
+def test_examples():
+    result = doctest.testmod(open_vocabulary)
+    assert result.failed == 0
+    assert result.attempted > 2
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"context": 4}, {"context": 4, "bidirectional": True}, {"cell": "gru", "layers": 2}]
+)
+def test_a_word_is_what_its_vector_is(options):
+    """A word outside that has the vector of a word inside does the same."""
+    engine = engine_of(**options)
+    V = engine.config.vocab_size
+    wider = engine.with_words(np.stack([engine._embedding[7], engine._embedding[9]]))
+    ids = np.array([[2, V, 5, V + 1, 6]])
+    expected, end = engine.run(np.array([[2, 7, 5, 9, 6]]))
+    logprobs, _ = wider.run(ids)
+    assert logprobs.shape == (1, 5, V)
+    np.testing.assert_array_equal(logprobs, expected)
+    state = wider.initial_state(1)
+    for place, word in enumerate(ids[0]):
+        row, state = wider.step([word], state)
+        np.testing.assert_allclose(row[0], expected[0, place], atol=1e-5)
+    assert wider.input_size == V + 2
+    # The first engine stays as it was.
+    with pytest.raises(OptionError, match=f"between 0 and {V - 1}"):
+        engine.run(ids)
+
+
+def test_more_words_replace_those_before():
+    engine = engine_of()
+    assert engine.with_words(MATRIX).with_words(MATRIX[:1]).input_size == engine.config.vocab_size + 1
+
+
+def test_a_word_without_a_vector_is_skipped_where_such_words_are():
+    engine = engine_of(masking=True)
+    wider = engine.with_words(np.zeros((1, D)))
+    np.testing.assert_array_equal(wider.run([[2, 5, 30]])[0][0, 2], wider.run([[2, 5]])[0][0, 1])
+
+
+@pytest.mark.parametrize("shape", [(D,), (2, D + 1)])
+def test_vectors_of_another_size(shape):
+    with pytest.raises(OptionError, match=rf"must have the shape \(n, {D}\), but have"):
+        engine_of().with_words(np.zeros(shape))
+
+
+def test_words_are_found_as_training_finds_them(vectors):
+    engine = engine_of()
+    wider, ids = open_inputs(["Whale", "zebra", "The"], engine, str(vectors), metadata_of(vectors))
+    V = engine.config.vocab_size
+    assert ids == {"Whale": V, "The": V + 1}
+    np.testing.assert_array_equal(wider._embedding[V:], MATRIX[[5, 0]])
+
+
+def test_no_word_is_found(vectors):
+    engine, ids = open_inputs(["zebra"], engine_of(), str(vectors), metadata_of(vectors))
+    assert ids == {}
+    assert engine.input_size == engine.config.vocab_size
+
+
+def test_other_vectors_are_refused(vectors, tmp_path):
+    metadata = metadata_of(vectors)
+    other = tmp_path / "other.txt"
+    other.write_text(GLOVE.replace("whale", "shark"))
+    with pytest.raises(VectorError, match="are other vectors than the model's, which are .*vectors.txt"):
+        open_inputs(["whale"], engine_of(), str(other), metadata)
+    with pytest.raises(VectorError, match="there are no vectors 'nothing'"):
+        open_inputs(["whale"], engine_of(), "nothing", metadata)
+
+
+@pytest.mark.parametrize("metadata", [{}, {"vectors": None}, {"vectors": {"name": "corpus", "sha256": None}}])
+def test_a_model_with_vectors_of_its_own(vectors, metadata):
+    with pytest.raises(OptionError, match="this one has made its own"):
+        open_inputs(["whale"], engine_of(), str(vectors), metadata)
+
+
+def test_a_model_that_trained_its_vectors(vectors):
+    with pytest.raises(OptionError, match="this one has made its own"):
+        open_inputs(["whale"], engine_of(trainable_embedding=True), str(vectors), metadata_of(vectors))
+
+
+def test_the_usual_vectors():
+    assert usual_vectors({"vectors": {"name": "glove-6b-50d"}}) == "glove-6b-50d"
+    assert usual_vectors({"vectors": None}) is None
+    assert usual_vectors({}) is None
