@@ -38,6 +38,21 @@ _UNSPACED_BREAK = re.compile(f"\n(?<={_UNSPACED}\n)(?={_UNSPACED})")
 _WORD = re.compile(r"\w+(?:[-\u2010]\w+)*")
 
 
+class Line(str):
+    """A line of a document that knows where it stands.
+
+    Attributes:
+        offset: characters of the document before it.
+    """
+
+    offset: int
+
+    def __new__(cls, text: str, offset: int) -> Line:
+        line = super().__new__(cls, text)
+        line.offset = offset
+        return line
+
+
 def paragraphs(lines: Iterator[str], config: TextConfig) -> Iterator[str]:
     """The texts of one document, by the kind that the config says.
 

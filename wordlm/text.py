@@ -16,17 +16,24 @@ from typing import NamedTuple
 from wordlm.config import TextConfig
 from wordlm.errors import TextError
 from wordlm.files import File, find_files, read_bytes, read_text
-from wordlm.prose import paragraphs
+from wordlm.prose import Line, paragraphs
 
 _LINE = 1 << 20  # characters: a longer line of text is cut at white space
 _FIELD = 1 << 26  # characters of a field of a .csv file: more comes of a quote that is not closed
 
 
 class Paragraph(NamedTuple):
-    """One paragraph (prose) or one line (lines, pretokenized), and the index of the document that it is from."""
+    """One paragraph (prose) or one line (lines, pretokenized).
+
+    Attributes:
+        document: number of the document that it is from, from 0.
+        text: it, in NFC, white space folded.
+        pieces: the lines that it was made of, with their places; None if they were not asked for.
+    """
 
     document: int
     text: str
+    pieces: tuple[Line, ...] | None = None
 
 
 class Texts:
