@@ -9,19 +9,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wordlm.errors import OptionError, TextError
 from wordlm.keystrokes import Keyboard
+from wordlm.measures import Measures
 from wordlm.mixture import PARTS, MixedEngine
 from wordlm.passages import Passage
 from wordlm.scoring import score_passages
 from wordlm.vocab import UNK, Vocabulary
 
 if TYPE_CHECKING:
-    from wordlm.measures import Measures
     from wordlm.ngram import KneserNey
 
 # Tokens that the sums take in at once.
@@ -115,7 +115,7 @@ def evaluate(
         )
     sums = _Sums(Keyboard(vocabulary), ngram)
     for block in _blocks(score_passages(engine, passages, reset, look=sums.keyboard.keys)):
-        sums.add(block)
+        sums.add(*block)
         if progress:
             progress(sums.tokens)
     if not sums.tokens:
@@ -123,47 +123,22 @@ def evaluate(
     return sums.figures(engine.weights.to_dict() if isinstance(engine, MixedEngine) else None)
 
 
-class _Block(NamedTuple):
-    """Some passages; the arrays hold their tokens in one row."""
-
-    passages: list[Passage]
-    targets: np.ndarray
-    surprisal: np.ndarray
-    rank: np.ndarray
-    confidence: np.ndarray
-    parts: np.ndarray | None
-    keys: list[np.ndarray]
-
-
-def _blocks(scored: Iterable[tuple[Passage, Measures, object]]) -> Iterator[_Block]:
-    """The passages, so many at once that NumPy's calls do not count."""
-    pairs: list[tuple[Passage, Measures]] = []
+def _blocks(
+    scored: Iterable[tuple[Passage, Measures, object]],
+) -> Iterator[tuple[list[Passage], np.ndarray, Measures]]:
+    """Some passages at once, so that NumPy's calls do not count: they, their targets (N,) and the measures of these."""
+    passages: list[Passage] = []
+    measures: list[Measures] = []
     size = 0
-    for passage, measures, _ in scored:
-        pairs.append((passage, measures))
+    for passage, found, _ in scored:
+        passages.append(passage)
+        measures.append(found)
         size += len(passage.targets)
         if size >= _BLOCK:
-            yield _joined(pairs)
-            pairs, size = [], 0
-    if pairs:
-        yield _joined(pairs)
-
-
-def _joined(pairs: list[tuple[Passage, Measures]]) -> _Block:
-    passages, measures = [passage for passage, _ in pairs], [measures for _, measures in pairs]
-
-    def join(name: str) -> np.ndarray:
-        return np.concatenate([getattr(each, name) for each in measures])
-
-    return _Block(
-        passages,
-        np.concatenate([passage.targets for passage in passages]),
-        join("surprisal"),
-        join("rank"),
-        join("confidence"),
-        None if measures[0].parts is None else join("parts"),
-        [each.looked for each in measures],
-    )
+            yield passages, np.concatenate([each.targets for each in passages]), Measures.join(measures)
+            passages, measures, size = [], [], 0
+    if passages:
+        yield passages, np.concatenate([each.targets for each in passages]), Measures.join(measures)
 
 
 class _Sums:
@@ -177,26 +152,26 @@ class _Sums:
         self._hits, self._overconfidence = np.zeros(len(_TOPS), np.int64), np.zeros(_BINS)
         self._nats, self._nats_of_parts = {"unigram": 0.0, "kneser_ney": 0.0}, np.zeros(len(PARTS))
 
-    def add(self, block: _Block) -> None:
-        is_unknown = block.targets == UNK
-        self.tokens += len(block.targets)
+    def add(self, passages: list[Passage], targets: np.ndarray, measures: Measures) -> None:
+        is_unknown = targets == UNK
+        self.tokens += len(targets)
         self._unknown += int(is_unknown.sum())
-        self._bits += float(block.surprisal.sum())
-        self._bits_of_known += float(block.surprisal[~is_unknown].sum())
-        self._hits += [np.count_nonzero(block.rank <= k) for k in _TOPS]
+        self._characters += sum(len(passage.text) + 1 for passage in passages)
+        self._bits += float(measures.surprisal.sum())
+        self._bits_of_known += float(measures.surprisal[~is_unknown].sum())
+        self._hits += [np.count_nonzero(measures.rank <= k) for k in _TOPS]
         # Tokens x (mean probability - share of hits) of each bin.
-        bins = np.ceil(block.confidence * _BINS).astype(np.intp) - 1
-        self._overconfidence += np.bincount(bins.clip(0, _BINS - 1), block.confidence - (block.rank == 1), _BINS)
-        for passage, keys in zip(block.passages, block.keys, strict=True):
-            lengths = [self.keyboard.length(token) for token in passage.tokens]
-            self._characters += len(passage.text) + 1
-            self._keys_without += sum(lengths)
-            self._keys += int(np.where(keys[:-1] < 0, lengths, keys[:-1]).sum())
+        bins = np.ceil(measures.confidence * _BINS).astype(np.intp) - 1
+        self._overconfidence += np.bincount(bins.clip(0, _BINS - 1), measures.confidence - (measures.rank == 1), _BINS)
+        # `<eos>` has no letters.
+        lengths = [length for passage in passages for length in (*map(self.keyboard.length, passage.tokens), 0)]
+        self._keys_without += sum(lengths)
+        self._keys += int(np.where(measures.looked < 0, lengths, measures.looked).sum())
         if self._ngram is not None:
-            self._nats["kneser_ney"] -= float(self._ngram.target_logprobs(block.targets).sum())
-            self._nats["unigram"] -= float(self._unigram[block.targets].sum())
-        if block.parts is not None:
-            self._nats_of_parts -= block.parts.sum(axis=0)
+            self._nats["kneser_ney"] -= float(self._ngram.target_logprobs(targets).sum())
+            self._nats["unigram"] -= float(self._unigram[targets].sum())
+        if measures.parts is not None:
+            self._nats_of_parts -= measures.parts.sum(axis=0)
 
     def figures(self, mixture: dict[str, Any] | None) -> Evaluation:
         tokens, has_ngram = self.tokens, self._ngram is not None
