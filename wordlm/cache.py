@@ -23,7 +23,7 @@ from wordlm.engine import Engine
 from wordlm.errors import OptionError
 from wordlm.layout import weight_shapes
 from wordlm.state import State, begin, check_ids
-from wordlm.vocab import PAD
+from wordlm.vocab import PAD, UNK
 
 # Words of a text that the cache takes in, and is compared with, at once.
 _BLOCK = 128
@@ -53,6 +53,122 @@ class CacheState:
     def join(self, other: CacheState) -> CacheState:
         """The rows of this state, then those of another one of the same model."""
         return CacheState(self.inner.join(other.inner), self.histories + other.histories)
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Some words in a row of one text of a batch, and the text up to them.
+
+    Args:
+        place: the text's number in the batch, and the times of the words.
+        vectors: (t, d), their hidden vectors, of length one.
+        lengths: (t,) how long the text was at each of them.
+        history: the text, up to the last of them.
+    """
+
+    place: tuple[int, slice]
+    vectors: np.ndarray
+    lengths: np.ndarray
+    history: _History
+
+
+class NeuralCache:
+    """The last words of each text that an engine reads, and how much speaks for each of them to come next.
+
+    Args:
+        engine: the model.
+        size: words in the cache, at least 1.
+        theta: how alike contexts must be, at least 0.
+
+    Example:
+        >>> from wordlm.config import ModelConfig
+        >>> config = ModelConfig(vocab_size=10, embedding_dim=4, units=3, dense=0)
+        >>> engine = Engine(config, {name: np.zeros(shape) for name, shape in weight_shapes(config).items()})
+        >>> cache = NeuralCache(engine, size=3, theta=0.0)
+        >>> hidden, (stretch,), state = cache.follow([[2, 5, 6, 5]])
+        >>> words, masses = cache.recall(stretch)
+        >>> words.tolist(), masses[-1].tolist()
+        ([6, 5], [1.0, 2.0])
+    """
+
+    def __init__(self, engine: Engine, size: int, theta: float) -> None:
+        self.engine, self.config, self.input_size = engine, engine.config, engine.input_size
+        self.size, self._theta = int(size), np.float32(min(theta, float(np.finfo(np.float32).max)))
+        self._nothing = _History(_Store(0, weight_shapes(engine.config)["output/kernel"][0]), 0)
+
+    def initial_state(self, batch_size: int) -> CacheState:
+        """The state of `batch_size` texts of which nothing has been read yet."""
+        return CacheState(self.engine.initial_state(batch_size), (self._nothing,) * batch_size)
+
+    def read(self, token_ids: np.ndarray | Sequence, state: CacheState | None = None) -> CacheState:
+        """The state after some more words, (batch, time) ids, of each text."""
+        token_ids, state = begin(self, token_ids, state)
+        for start in range(0, token_ids.shape[1], _BLOCK):
+            block = token_ids[:, start : start + _BLOCK]
+            hidden, inner = self.engine.hidden(block, state.inner)
+            words = self._words(block)
+            state = CacheState(inner, tuple(map(self._append, state.histories, words, _to_length_one(hidden))))
+        return state
+
+    def follow(
+        self, token_ids: np.ndarray | Sequence, state: CacheState | None = None
+    ) -> tuple[np.ndarray, list[Stretch], CacheState]:
+        """As `read`, with what predictions are made of.
+
+        Returns:
+            The engine's hidden vectors, (batch, time, d); stretches of the texts, all words in one of them, to be
+            given to `recall`, in any order and by any thread; the new state.
+        """
+        token_ids, state = begin(self, token_ids, state)
+        hidden, inner = self.engine.hidden(token_ids, state.inner)
+        stretches, histories = [], []
+        rows = zip(self._words(token_ids), _to_length_one(hidden), state.histories, strict=True)
+        for row, (words, vectors, history) in enumerate(rows):
+            for start in range(0, len(words), _BLOCK):
+                block = slice(start, start + _BLOCK)
+                read = np.cumsum(words[block] != PAD)
+                history = self._append(history, words[block], vectors[block])
+                lengths = history.length - read[-1] + read
+                stretches.append(Stretch((row, block), vectors[block], lengths, history))
+            histories.append(history)
+        return hidden, stretches, CacheState(inner, tuple(histories))
+
+    def recall(self, stretch: Stretch) -> tuple[np.ndarray, np.ndarray]:
+        """The words that the cache has at some place of a stretch, and how much speaks for each of them.
+
+        Returns:
+            The words, (n,) different ids, and for each place their sums of exp(theta (cos(h, h_i) - 1)),
+            (t, n) float64: 0 where a word is not in the cache yet, or no more. The sum of a row is the S of
+            `CachedEngine`.
+        """
+        # The pair i is the vector i and the word i + 1.
+        first = max(0, int(stretch.lengths[0]) - 1 - self.size)
+        cached, words = stretch.history.pairs(first)
+        words, places = _distinct(words, self.config.vocab_size)
+        masses = np.zeros((len(stretch.lengths), len(words)))
+        if not len(words):
+            return words, masses
+        exponents = stretch.vectors @ cached.T
+        # Rounding may leave a cosine above one, and a large theta what is above by far.
+        np.minimum(exponents, 1, out=exponents)
+        exponents -= 1
+        with np.errstate(over="ignore", under="ignore"):
+            exponents *= self._theta
+            for row, exponent, length in zip(masses, exponents, stretch.lengths.tolist(), strict=True):
+                end = length - 1 - first
+                if end > 0:
+                    known = slice(max(0, end - self.size), end)
+                    row[:] = np.bincount(places[known], np.exp(exponent[known]), len(words))
+        return words, masses
+
+    def _words(self, token_ids: np.ndarray) -> np.ndarray:
+        """What is kept of words that are read: those outside the vocabulary, which have a vector alone, are unknown."""
+        return np.where(token_ids < self.config.vocab_size, token_ids, UNK)
+
+    def _append(self, history: _History, words: np.ndarray, vectors: np.ndarray) -> _History:
+        is_word = words != PAD
+        # One more vector than pairs: the last one waits for the word that follows it.
+        return history.append(words[is_word], vectors[is_word], self.size + 1) if is_word.any() else history
 
 
 class CachedEngine:
@@ -99,103 +215,41 @@ class CachedEngine:
             raise OptionError(f"`cache_lambda` must be at least 0 and below 1, but is {cache_lambda!r}")
         self.engine, self.config, self.input_size = engine, engine.config, engine.input_size
         self.cache, self.cache_theta, self.cache_lambda = int(cache), float(cache_theta), float(cache_lambda)
-        self._theta = np.float32(min(cache_theta, float(np.finfo(np.float32).max)))
-        self._nothing = _History(_Store(0, weight_shapes(engine.config)["output/kernel"][0]), 0)
+        self._cache = NeuralCache(engine, cache, cache_theta)
 
     def initial_state(self, batch_size: int) -> CacheState:
         """The state of `batch_size` texts of which nothing has been read yet."""
-        return CacheState(self.engine.initial_state(batch_size), (self._nothing,) * batch_size)
+        return self._cache.initial_state(batch_size)
 
     def step(self, token_ids: np.ndarray | Sequence[int], state: CacheState) -> tuple[np.ndarray, CacheState]:
-        """Reads one word of each text.
-
-        Args:
-            token_ids: (batch,) ids; 0 (padding) skips a text.
-            state: what was read before; it stays valid.
-
-        Returns:
-            Log-probabilities of the next word, (batch, V) float32, and the new state.
-
-        Raises:
-            OptionError: ids out of range, or not as many as the state has texts.
-            WordlmError: the prediction is NaN.
-        """
+        """Reads one word of each text; as `Engine.step`."""
         token_ids = check_ids(token_ids, 1, state.batch_size, self.input_size)
         logprobs, state = self.run(token_ids[:, np.newaxis], state)
         return logprobs[:, 0], state
 
     def run(self, token_ids: np.ndarray | Sequence, state: CacheState | None = None) -> tuple[np.ndarray, CacheState]:
-        """Reads many words of each text at once: equal to as many steps, and much faster.
-
-        Args:
-            token_ids: (batch, time) ids, padded with 0 where texts end.
-            state: what was read before; None: nothing.
-
-        Returns:
-            Log-probabilities of the word after each one, (batch, time, V) float32, and the new state.
-
-        Raises:
-            OptionError: ids out of range, or not as many rows as the state has texts.
-            WordlmError: the prediction is NaN.
-        """
-        token_ids, state = begin(self, token_ids, state)
-        hidden, inner = self.engine.hidden(token_ids, state.inner)
-        logprobs, hidden, histories = self.engine.logprobs(hidden), _to_length_one(hidden), []
-        for words, vectors, predictions, history in zip(token_ids, hidden, logprobs, state.histories, strict=True):
-            for start in range(0, len(words), _BLOCK):
-                block = slice(start, start + _BLOCK)
-                read = np.cumsum(words[block] != PAD)
-                history = self._append(history, words[block], vectors[block])
-                self._mix(predictions[block], vectors[block], history, history.length - read[-1] + read)
-            histories.append(history)
-        return logprobs, CacheState(inner, tuple(histories))
+        """Reads many words of each text at once, equal to as many steps; as `Engine.run`."""
+        hidden, stretches, state = self._cache.follow(token_ids, state)
+        logprobs = self.engine.logprobs(hidden)
+        for stretch in stretches:
+            self._mix(logprobs[stretch.place], *self._cache.recall(stretch))
+        return logprobs, state
 
     def read(self, token_ids: np.ndarray | Sequence, state: CacheState | None = None) -> CacheState:
         """As `run`, for the new state alone: nothing is predicted."""
-        token_ids, state = begin(self, token_ids, state)
-        for start in range(0, token_ids.shape[1], _BLOCK):
-            block = token_ids[:, start : start + _BLOCK]
-            hidden, inner = self.engine.hidden(block, state.inner)
-            state = CacheState(inner, tuple(map(self._append, state.histories, block, _to_length_one(hidden))))
-        return state
+        return self._cache.read(token_ids, state)
 
-    def _append(self, history: _History, words: np.ndarray, vectors: np.ndarray) -> _History:
-        is_word = words != PAD
-        # One more vector than pairs: the last one waits for the word that follows it.
-        return history.append(words[is_word], vectors[is_word], self.cache + 1) if is_word.any() else history
-
-    def _mix(self, logprobs: np.ndarray, vectors: np.ndarray, history: _History, lengths: np.ndarray) -> None:
-        """Mixes the cache into the predictions (time, V) of a text, in place.
-
-        Args:
-            logprobs: the model's.
-            vectors: (time, d), what these were made of, of length one.
-            history: the text, up to the last prediction.
-            lengths: how long it was at each prediction.
-        """
-        # The pair i is the vector i and the word i + 1.
-        first = max(0, int(lengths[0]) - 1 - self.cache)
-        cached, words = history.pairs(first)
+    def _mix(self, logprobs: np.ndarray, words: np.ndarray, masses: np.ndarray) -> None:
+        """Mixes what the cache recalls of a stretch into the predictions (t, V) of its text, in place."""
         if not len(words):
             return
-        words, places = _distinct(words, self.config.vocab_size)
-        exponents = vectors @ cached.T
-        # Rounding may leave a cosine above one, and a large theta what is above by far.
-        np.minimum(exponents, 1, out=exponents)
-        exponents -= 1
-        # Words of the block that are not in the cache yet, or no more, have no mass; its logarithm is -inf.
-        with np.errstate(divide="ignore", over="ignore", under="ignore"):
-            exponents *= self._theta
-            for row, exponent, length in zip(logprobs, exponents, lengths.tolist(), strict=True):
-                end = length - 1 - first
-                if end < 1:
-                    continue
-                known = slice(max(0, end - self.cache), end)
-                masses = np.bincount(places[known], np.exp(exponent[known]), len(words))
-                total = masses.sum()
-                masses *= self.cache_lambda / (total + 1)
-                row += np.float32(math.log1p(-self.cache_lambda * total / (total + 1)))
-                row[words] = np.logaddexp(row[words], np.log(masses))
+        for row, mass in zip(logprobs, masses, strict=True):
+            total = mass.sum()
+            share = self.cache_lambda * total / (total + 1)
+            row += np.float32(math.log1p(-share))
+            # A word without mass has the logarithm -inf, which leaves it to the model.
+            with np.errstate(divide="ignore"):
+                row[words] = np.logaddexp(row[words], np.log(mass * (self.cache_lambda / (total + 1))))
 
 
 class _Store:
