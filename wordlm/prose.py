@@ -1,11 +1,14 @@
-"""Lines to paragraphs: boilerplate left out, hard-wrapped lines joined, broken words made whole; no files here."""
+"""Lines to paragraphs: boilerplate left out, hard-wrapped lines joined, broken words made whole; no files here.
+
+And back: where in its lines each word of a paragraph stands.
+"""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from itertools import chain, islice, takewhile
 
@@ -36,6 +39,8 @@ _DASH = re.compile(r"\n(?:(?<=[^\s-]--\n)|(?<=\S—\n))")
 _UNSPACED = r"[\u2e80-\u312f\u3190-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef\U00020000-\U0003ffff]"
 _UNSPACED_BREAK = re.compile(f"\n(?<={_UNSPACED}\n)(?={_UNSPACED})")
 _WORD = re.compile(r"\w+(?:[-\u2010]\w+)*")
+_STRETCH = re.compile(r"\S+")
+_UNSEEN = "".join(chr(c) for c, space in _INVISIBLE.items() if not space)
 
 
 class Line(str):
@@ -53,8 +58,8 @@ class Line(str):
         return line
 
 
-def paragraphs(lines: Iterator[str], config: TextConfig) -> Iterator[str]:
-    """The texts of one document, by the kind that the config says.
+def paragraphs(lines: Iterator[str], config: TextConfig) -> Iterator[tuple[str, Sequence[str]]]:
+    """The texts of one document, by the kind that the config says, each with the lines that it was made of.
 
     Args:
         lines: without their ends.
@@ -62,39 +67,91 @@ def paragraphs(lines: Iterator[str], config: TextConfig) -> Iterator[str]:
 
     Returns:
         Paragraphs (prose), lines that are not blank (lines), or all lines (pretokenized), in NFC, without control
-        characters and line ends.
+        characters and line ends. The lines are the given ones themselves.
 
     Example:
-        >>> list(paragraphs(iter(["A well-", "known sto-", "ry.", "", "A well-known man."]), TextConfig()))
-        ['A well-known story.', 'A well-known man.']
+        >>> for text, lines in paragraphs(iter(["A well-", "known sto-", "ry.", "", "A well-known man."]), TextConfig()):
+        ...     print(text, lines)
+        A well-known story. ['A well-', 'known sto-', 'ry.']
+        A well-known man. ['A well-known man.']
     """
     if config.kind == "pretokenized":
         # Its tokens are taken as they are, with what cannot be seen: WikiText-2 counts byte-order marks among them.
         for line in lines:
             text = line.strip()
-            yield unicodedata.normalize("NFC", text if text.isprintable() else text.translate(_CONTROLS).strip())
+            text = text if text.isprintable() else text.translate(_CONTROLS).strip()
+            yield unicodedata.normalize("NFC", text), (line,)
         return
     if not config.keep_boilerplate:
         lines = _without_boilerplate(lines)
     if config.kind == "lines":
-        yield from filter(None, (_tidy(line) for line in lines if line != "%"))
+        for line in lines:
+            text = _tidy(line)
+            if text and text != "%":
+                yield text, (line,)
         return
     head = _take(lines, _SAMPLE)
     wrapped = _is_wrapped(head[:4096])
     count_words = cache(lambda: _count_words(head))
     block: list[str] = []
+    pieces: list[str] = []
     size = 0
-    for line in chain(head, lines, [""]):
-        line = line.strip()
+    for piece in chain(head, lines, [""]):
+        line = piece.strip()
         if line and line != "%":  # a line with `%` alone parts the entries of a fortune file
             block.append(line)
+            pieces.append(piece)
             size += len(line)
             if wrapped and size < _PARAGRAPH:
                 continue
         if block:
             if text := _tidy(_join("\n".join(block), count_words)):
-                yield text
-            block, size = [], 0
+                yield text, pieces
+            block, pieces, size = [], [], 0
+
+
+def find_words(words: Iterable[str], pieces: Iterable[Line]) -> Iterator[tuple[int, int]]:
+    """Where each word of a paragraph stands in its document, as character offsets: start and end.
+
+    A word that a line end has broken has the line end in its place, white space around it too.
+
+    Args:
+        words: all words of the paragraph, in order: the stretches of its text between blanks.
+        pieces: the lines that it was made of.
+
+    Example:
+        >>> ((text, lines),) = paragraphs(iter([Line("A  dark sto-", 0), Line(" ry.", 13)]), TextConfig())
+        >>> list(find_words(text.split(" "), lines))
+        [(0, 1), (3, 7), (8, 17)]
+    """
+    stretches = ((piece.offset + found.start(), found[0]) for piece in pieces for found in _STRETCH.finditer(piece))
+    for word in words:
+        offset, stretch = next(stretches)
+        if stretch != word:
+            yield _find_changed(word, offset, stretch, stretches)
+        else:
+            yield offset, offset + len(word)
+
+
+def _find_changed(word: str, offset: int, stretch: str, stretches: Iterator[tuple[int, str]]) -> tuple[int, int]:
+    """Where a word stands that was mended or normalised: it is made of whole stretches all the same."""
+    letters = _letters(word)
+    start, done = -1, 0
+    while True:
+        part = _letters(stretch)
+        if part and start < 0:
+            start = offset + len(stretch) - len(stretch.lstrip(_UNSEEN))
+        done += len(part)
+        if part.endswith(("-", "\u2010")) and letters[done - 1 : done] != part[-1]:
+            done -= 1  # the hyphen went with the line end
+        if done >= len(letters):
+            return (offset if start < 0 else start), offset + len(stretch.rstrip(_UNSEEN))
+        offset, stretch = next(stretches)
+
+
+def _letters(text: str) -> str:
+    """The characters that can be seen, marks apart from letters: as many of them before NFC as after it."""
+    return unicodedata.normalize("NFD", "".join(text.translate(_INVISIBLE).split()))
 
 
 def _without_boilerplate(lines: Iterator[str]) -> Iterator[str]:

@@ -49,6 +49,7 @@ class Texts:
     Args:
         paths: files, folders (searched for text files), glob patterns, `-` for stdin.
         config: kind of text, encoding, field of the records, boilerplate. None: prose in UTF-8.
+        places: whether each paragraph comes with its lines and their places.
 
     Attributes:
         files: names of the files found, in order.
@@ -68,8 +69,10 @@ class Texts:
         ['It was a dark and stormy night.', 'The end.']
     """
 
-    def __init__(self, paths: Iterable[str | os.PathLike[str]], config: TextConfig | None = None) -> None:
-        self.config = config or TextConfig()
+    def __init__(
+        self, paths: Iterable[str | os.PathLike[str]], config: TextConfig | None = None, places: bool = False
+    ) -> None:
+        self.config, self.places = config or TextConfig(), places
         self._files = find_files(paths, self.config)
         field, records = self.config.field, [file for file in self._files if file.records]
         if field and not records:
@@ -94,11 +97,11 @@ class Texts:
             def advance(read: int, done: int = done) -> None:
                 self.position = done + read
 
-            for lines in _documents(file, self.config, advance):
+            for chunks in _documents(file, self.config, advance):
                 document += 1
-                for text in paragraphs(lines, self.config):
-                    empty = empty and not text
-                    yield Paragraph(document, text)
+                for paragraph in _paragraphs(chunks, self.config, document, self.places):
+                    empty = empty and not paragraph.text
+                    yield paragraph
             done += file.size
             self.position = done
         if empty:
@@ -126,15 +129,50 @@ class Texts:
         return digest.hexdigest()
 
 
-def _lines(chunks: Iterable[str], limit: int | None = _LINE) -> Iterator[str]:
-    """The lines, without their ends; one over the limit comes in pieces, cut after a space."""
+def read_paragraphs(text: str, config: TextConfig | None = None, places: bool = False) -> Iterator[Paragraph]:
+    """The paragraphs of a text, as those of a file that holds it.
+
+    Args:
+        text: one document, any line ends.
+        config: its kind and its boilerplate; None: prose.
+        places: whether each paragraph comes with its lines and their places.
+
+    Example:
+        >>> for paragraph in read_paragraphs("It was a dark and stor-\\nmy night.", places=True):
+        ...     print(paragraph.text, [piece.offset for piece in paragraph.pieces])
+        It was a dark and stormy night. [0, 24]
+    """
+    return _paragraphs([_one_line_end(text)], config or TextConfig(), 0, places)
+
+
+def _paragraphs(chunks: Iterable[str], config: TextConfig, document: int, places: bool) -> Iterator[Paragraph]:
+    """The paragraphs of a document."""
+    if not places:
+        return (Paragraph(document, text) for text, _ in paragraphs(_lines(chunks), config))
+    return (Paragraph(document, text, tuple(lines)) for text, lines in paragraphs(_placed(chunks), config))
+
+
+def _one_line_end(text: str) -> str:
+    """The text with its line ends as "\\n"; places in it stay, as blanks at the end of a line do no harm."""
+    return text.replace("\r\n", " \n").replace("\r", "\n")
+
+
+def _placed(chunks: Iterable[str]) -> Iterator[Line]:
+    offset = 0
+    for line in _lines(chunks, end="\n"):
+        yield Line(line.removesuffix("\n"), offset)
+        offset += len(line)
+
+
+def _lines(chunks: Iterable[str], limit: int | None = _LINE, end: str = "") -> Iterator[str]:
+    """The lines, with no line end or the given one; one over the limit comes in pieces, cut after a space."""
     rest = ""
     for chunk in chunks:
         first, *more = chunk.split("\n")
         rest += first
         if more:
-            yield rest
-            yield from more[:-1]
+            yield rest + end
+            yield from [line + end for line in more[:-1]] if end else more[:-1]
             rest = more[-1]
         while limit and len(rest) > limit:
             cut = rest.rfind(" ", 0, limit) + 1 or limit
@@ -144,10 +182,10 @@ def _lines(chunks: Iterable[str], limit: int | None = _LINE) -> Iterator[str]:
         yield rest
 
 
-def _documents(file: File, config: TextConfig, advance: Callable[[int], None]) -> Iterator[Iterator[str]]:
-    """The lines of each document of a file."""
+def _documents(file: File, config: TextConfig, advance: Callable[[int], None]) -> Iterator[Iterable[str]]:
+    """The text of each document of a file, in chunks."""
     if not file.records:
-        yield _lines(read_text(file, config, advance))
+        yield read_text(file, config, advance)
         return
     for line, record in _records(file, config, advance):
         if config.field not in record:
@@ -159,17 +197,17 @@ def _documents(file: File, config: TextConfig, advance: Callable[[int], None]) -
                 f"{file.label}, line {line}: field {config.field!r} must hold text, but is {str(text)[:40]!r}; "
                 f"mend the record, or give another `--field`"
             )
-        yield _lines([(text or "").replace("\r\n", "\n").replace("\r", "\n")])
+        yield [_one_line_end(text or "")]
 
 
 def _records(
     file: File, config: TextConfig, advance: Callable[[int], None] = lambda read: None
 ) -> Iterator[tuple[int, dict]]:
     """The records of a .jsonl, .csv or .tsv file, and the line on which each ends."""
-    lines = _lines(read_text(file, config, advance), limit=None)
+    text = read_text(file, config, advance)
     if file.records == "jsonl":
-        return _json_records(file, lines)
-    return _csv_records(file, lines)
+        return _json_records(file, _lines(text, limit=None))
+    return _csv_records(file, _lines(text, limit=None, end="\n"))
 
 
 def _json_records(file: File, lines: Iterator[str]) -> Iterator[tuple[int, dict]]:
@@ -191,7 +229,7 @@ def _json_records(file: File, lines: Iterator[str]) -> Iterator[tuple[int, dict]
 
 def _csv_records(file: File, lines: Iterator[str]) -> Iterator[tuple[int, dict]]:
     csv.field_size_limit(max(csv.field_size_limit(), _FIELD))
-    rows = csv.reader((line + "\n" for line in lines), delimiter="\t" if file.records == "tsv" else ",", strict=True)
+    rows = csv.reader(lines, delimiter="\t" if file.records == "tsv" else ",", strict=True)
     try:
         header = next(rows, [])
         for row in rows:
