@@ -19,14 +19,14 @@ TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in SOU
 # A module may import those of lower levels, and those before it in its own.
 LEVELS = [
     "errors config reports interrupt",
-    "atomic charset prose files text wordforms detokenizer tokenizer vocab prompts writer sampling drawing cells "
+    "atomic charset prose files pairs text wordforms detokenizer tokenizer vocab prompts writer sampling drawing cells "
     "layout measures output state trace engine cache ngram vector_files vector_formats vector_folders",
     "constraints rules draft restrictions selection novelty embedding vectors corpus batches model fast_tensorflow "
-    "softmax schedule weights checkpoint completion keystrokes error_rate",
+    "softmax schedule weights checkpoint completion keystrokes error_rate nbest",
     "passages typed_words bundle learner examiner keras_stack keras_engine mixture",
     "training search generation scoring evaluation suggestions sentence_scores rescoring weight_tuning minimal_pairs "
     "open_vocabulary",
-    "language_model loading progress preparation",
+    "questions language_model loading progress preparation",
     "pipeline",
     "cli_options typing_line",
     "cli_generate cli_vectors cli_score cli_evaluate cli_suggest cli_rescore cli_compare",

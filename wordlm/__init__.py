@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from wordlm.config import DataConfig, ModelConfig, SamplingConfig, TextConfig, TrainConfig
     from wordlm.errors import WordlmError
-    from wordlm.language_model import LanguageModel, from_keras, load
+    from wordlm.language_model import LanguageModel
+    from wordlm.loading import from_keras, load
     from wordlm.pipeline import resume, train
 
 __version__ = "0.1.0"
@@ -24,8 +25,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "train": "wordlm.pipeline",
     "resume": "wordlm.pipeline",
-    "load": "wordlm.language_model",
-    "from_keras": "wordlm.language_model",
+    "load": "wordlm.loading",
+    "from_keras": "wordlm.loading",
     "LanguageModel": "wordlm.language_model",
     "TextConfig": "wordlm.config",
     "DataConfig": "wordlm.config",

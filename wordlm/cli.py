@@ -140,7 +140,7 @@ def info(model: str, as_json: bool) -> None:
     wordlm info models/book
     wordlm info models/book --json
     """
-    from wordlm.language_model import load
+    from wordlm.loading import load
 
     lm = load(model)
     if as_json:

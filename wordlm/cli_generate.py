@@ -14,14 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wordlm.cli_options import Command, Many, given, json_option, kind_options, options_of, set_kind, warn
-from wordlm.config import SamplingConfig, TextConfig
+from wordlm.cli_options import Command, Many, counting, given, json_option, options_of, reading_options, set_kind, warn
+from wordlm.config import SamplingConfig
 from wordlm.errors import OptionError, WordlmError
 
 if TYPE_CHECKING:
     from wordlm.generation import GeneratedText
-    from wordlm.language_model import LanguageModel
-    from wordlm.novelty import CopyIndex
 
 _SECTIONS = {
     "max_words": "Where a text ends",
@@ -49,8 +47,7 @@ _READING = ["encoding", "field", "keep_boilerplate"]
     "--against", cls=Many, metavar="TEXT...", help="files or folders that no text copies a long run of words from"
 )
 @options_of(SamplingConfig, only=["max_copy"])
-@kind_options
-@options_of(TextConfig, only=_READING)
+@reading_options
 def generate(
     model: str,
     prompt: str,
@@ -85,7 +82,7 @@ def generate(
         # One text is matrix-vector products. More threads than one gain little there, and wait long for each other
         # where the processor has other work. It counts only before NumPy is loaded.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from wordlm.language_model import load
+    from wordlm.loading import load
 
     idle = [] if against else [name for name in ("max_copy", "lines", "pretokenized", *_READING) if options[name]]
     if idle:
@@ -101,7 +98,10 @@ def generate(
     rules = lm.rules(config)
     if rules.strangers:
         warn([f"the model does not know {', '.join(rules.strangers)}: nothing to ban or to stop at"])
-    index = _index(lm, against, config, reading) if against else None
+    index = None
+    if against:
+        with counting("words read, to differ from:") as progress:
+            index = lm.copy_index(against, config.max_copy, progress=progress, **reading)
     if n == 1 and not (as_json or probabilities or index or rules.is_searched):
         _print_pieces(lm.stream(prompt, **options))
         return
@@ -112,19 +112,6 @@ def generate(
         _print_words(texts)
     else:
         _print(texts, bool(config.sentences))
-
-
-def _index(lm: LanguageModel, against: tuple[str, ...], config: SamplingConfig, reading: dict[str, Any]) -> CopyIndex:
-    """The words to differ from. It is said how far their reading is, where it takes seconds and someone looks on."""
-    is_watched = sys.stderr.isatty()
-
-    def progress(words: int) -> None:
-        click.echo(f"\rreading {words:,} words to differ from", err=True, nl=False)
-
-    try:
-        return lm.copy_index(against, config.max_copy, progress=progress if is_watched else None, **reading)
-    finally:
-        _clear(is_watched)
 
 
 def _watched(texts: Iterator[GeneratedText], n: int) -> Iterator[GeneratedText]:

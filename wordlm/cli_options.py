@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -146,6 +150,11 @@ def kind_options(command: Any) -> Any:
     return click.option("--lines", is_flag=True, help="each line is one example: headlines, verses, tweets")(command)
 
 
+def reading_options(command: Any) -> Any:
+    """The options of every verb that reads a text in the words of a model, whose case is the model's."""
+    return kind_options(options_of(TextConfig, only=["encoding", "field", "keep_boilerplate"])(command))
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout")
 
 
@@ -166,3 +175,28 @@ def warn(warnings: Iterable[str]) -> None:
     """Warnings on the standard error, a line each."""
     for warning in warnings:
         click.echo(f"Warning: {warning}", err=True)
+
+
+@contextmanager
+def counting(label: str) -> Iterator[Callable[[int], None]]:
+    """Shows a growing number on the standard error, where that is a terminal, and takes it away in the end.
+
+    Args:
+        label: what is counted, "words read" for example.
+
+    Returns:
+        What is to be told the number.
+    """
+    is_watched, told = sys.stderr.isatty(), -math.inf
+
+    def progress(count: int) -> None:
+        nonlocal told
+        if is_watched and time.monotonic() > told + 0.3:
+            told = time.monotonic()
+            click.echo(f"\r{label} {count:,}", err=True, nl=False)
+
+    try:
+        yield progress
+    finally:
+        if is_watched:
+            click.echo("\r\x1b[K", err=True, nl=False)

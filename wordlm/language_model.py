@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wordlm import generation
-from wordlm.bundle import load_bundle
+from wordlm import generation, questions
 from wordlm.config import ModelConfig, SamplingConfig, TextConfig
 from wordlm.engine import Engine
 from wordlm.errors import OptionError
@@ -21,84 +20,19 @@ from wordlm.vocab import Vocabulary
 if TYPE_CHECKING:
     import keras
 
+    from wordlm.evaluation import Evaluation
     from wordlm.keras_engine import KerasConfig, KerasEngine
+    from wordlm.minimal_pairs import Comparison, Pair
+    from wordlm.mixture import Mixture
+    from wordlm.ngram import KneserNey
     from wordlm.novelty import CopyIndex
+    from wordlm.rescoring import Hypothesis, RescoredHypothesis
+    from wordlm.suggestions import Suggestion
+    from wordlm.typed_words import TypedWord, WordScore
 
     Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
     Against = CopyIndex | Paths
-
-
-def load(path: str | os.PathLike[str]) -> LanguageModel:
-    """Opens the model that a training has saved at `path`; Keras is not loaded.
-
-    Args:
-        path: the folder.
-
-    Raises:
-        BundleError: there is no model, or it is damaged, or of a newer format.
-
-    Example:
-        >>> load("nowhere")
-        Traceback (most recent call last):
-        ...
-        wordlm.errors.BundleError: there is no model at nowhere: give the folder that `wordlm train --out` has made
-    """
-    bundle = load_bundle(path)
-
-    def keras_model() -> keras.Sequential:
-        from wordlm.model import build_model, load_keras, set_weights
-
-        load_keras()
-        model = build_model(bundle.config)
-        set_weights(model, bundle.weights)
-        return model
-
-    return LanguageModel(
-        bundle.vocabulary,
-        bundle.text,
-        lambda: Engine(bundle.config, bundle.weights),
-        keras_model,
-        config=bundle.config,
-        path=bundle.path,
-        metadata=bundle.metadata,
-    )
-
-
-def from_keras(
-    model: keras.Model, tokens: Sequence[str], text: TextConfig | None = None, context: int | None = None
-) -> LanguageModel:
-    """A language model out of a Keras model of your own, to generate from.
-
-    Where NumPy knows its layers, they run there; anything else runs by calls of Keras, one a word, and a warning
-    names the layer.
-
-    Args:
-        model: (batch, time) token ids -> probabilities, (batch, V) or (batch, time, V). 0 is padding.
-        tokens: the V tokens by id; the first three are `<pad>`, `<unk>` and `<eos>`, which opens and ends a text.
-        text: how its text was split; left out: as `wordlm train` splits prose.
-        context: how many of the last words it reads; left out: what its layers say, or 50.
-
-    Raises:
-        OptionError: tokens that are no such vocabulary, or not as many as the model has; a model of another kind.
-
-    Example:
-        >>> from wordlm.config import ModelConfig
-        >>> from wordlm.model import build_model
-        >>> tokens = ["<pad>", "<unk>", "<eos>", "It", "was", "dark", "."]
-        >>> lm = from_keras(build_model(ModelConfig(vocab_size=7, embedding_dim=4, units=3, dense=0)), tokens)
-        >>> len(lm.generate("It was", max_words=2, min_words=2, seed=1).split()) >= 3
-        True
-    """
-    from wordlm.keras_engine import engine_of
-
-    vocabulary = Vocabulary(tokens)
-    engine = engine_of(model, context)
-    if engine.config.vocab_size != len(vocabulary):
-        raise OptionError(
-            f"`tokens` must be as many as the model predicts, which are {engine.config.vocab_size:,}, but are "
-            f"{len(vocabulary):,}"
-        )
-    return LanguageModel(vocabulary, text or TextConfig(), lambda: engine, lambda: model, config=engine.config)
+    Progress = Callable[[int], None]
 
 
 class LanguageModel:
@@ -122,15 +56,50 @@ class LanguageModel:
         config: ModelConfig | KerasConfig,
         path: Path | None = None,
         metadata: dict[str, Any] | None = None,
+        make_ngram: Callable[[], KneserNey] | None = None,
     ) -> None:
         self.vocabulary, self.tokenizer = vocabulary, Tokenizer(text)
         self.config, self.path, self.metadata = config, path, metadata or {}
-        self._make_engine, self._make_keras_model = make_engine, make_keras_model
+        self._make_engine, self._make_keras_model, self._make_ngram = make_engine, make_keras_model, make_ngram
 
     @cached_property
     def engine(self) -> Engine | KerasEngine:
         """The network in NumPy, or in Keras where only that runs it; the weights are read at the first use."""
         return self._make_engine()
+
+    @property
+    def has_ngram(self) -> bool:
+        """Whether n-grams of the training text were saved with the model."""
+        return self._make_ngram is not None
+
+    @cached_property
+    def ngram(self) -> KneserNey:
+        """The Kneser-Ney model of the training text, if it was saved with the model; read at the first use.
+
+        Raises:
+            OptionError, BundleError: there is none, or it is damaged.
+        """
+        if self._make_ngram is None:
+            raise OptionError(
+                "this model has no n-grams of its training text: give that text, with `train`, or train it `--with-ngram`"
+            )
+        return self._make_ngram()
+
+    @property
+    def mixture(self) -> Mixture:
+        """The weights of the mixture, as `tune_mixture` has found them.
+
+        Raises:
+            OptionError: they were never tuned.
+        """
+        from wordlm.mixture import Mixture
+
+        if "mixture" not in self.metadata:
+            raise OptionError(
+                "`mix` needs the weights of the mixture, which were not tuned yet: give a validation text once, "
+                "`wordlm evaluate DIR TEXT --mix --tune VALID` or `lm.tune_mixture(valid)`"
+            )
+        return Mixture.from_dict(self.metadata["mixture"])
 
     def generate(self, prompt: str = "", *, against: Against | None = None, **options: Any) -> str:
         """One new text, the prompt at its head.
@@ -161,7 +130,7 @@ class LanguageModel:
             >>> [len(text.words) for text in lm.generate_many(n=2, max_words=1, seed=1)]
             [1, 1]
         """
-        return generation.generate(*self._parts(against, options, prompt), n=n)
+        return generation.generate(*questions.generation_parts(self, prompt, against, options), n=n)
 
     def stream(self, prompt: str = "", *, against: Against | None = None, **options: Any) -> Iterator[str]:
         """One new text in pieces, as its words are drawn; the rest as in `generate`.
@@ -170,7 +139,175 @@ class LanguageModel:
             >>> "".join(lm.stream("I don't", seed=1)) == lm.generate("I don't", seed=1)
             True
         """
-        return generation.stream(*self._parts(against, options, prompt))
+        return generation.stream(*questions.generation_parts(self, prompt, against, options))
+
+    def score(self, text: str, *, words: bool = False, **options: Any) -> list[WordScore] | list[TypedWord]:
+        """How surprising each word of a text is.
+
+        Args:
+            text: the text itself.
+            words: a row for each word as typed (`don't`), with its place in the text, rather than for each token.
+            options: as in `score_files`.
+
+        Returns:
+            A row for each token, `<eos>` at the end of each paragraph included; surprisal and entropy in bits.
+
+        Raises:
+            TextError: there is no word in it.
+
+        Example:
+            >>> [row.token for row in lm.score("I don't see it.")]
+            ['I', 'do', "n't", 'see', 'it', '.', '<eos>']
+            >>> [lm.score("I don't see it.", words=True)[1].word]
+            ["don't"]
+        """
+        return list(questions.score_text(self, text, words=words, **options))
+
+    def score_files(
+        self,
+        paths: Paths,
+        *,
+        words: bool = False,
+        reset: str = "document",
+        entropy_reduction: bool = False,
+        ngram: bool = False,
+        mix: bool = False,
+        vectors: str | None = None,
+        train: Paths | KneserNey | None = None,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> Iterator[WordScore] | Iterator[TypedWord]:
+        """As `score`, of texts in files; row by row, so that they may be of any length.
+
+        Args:
+            paths: a path or several: files, folders, patterns, "-".
+            words: a row for each word as typed.
+            reset: where the model forgets what it has read: at each "sentence" (paragraph or line), at each
+                "document" (the default), or "never".
+            entropy_reduction: by how many bits each token made the next one surer.
+            ngram: the surprisal under the Kneser-Ney model, too.
+            mix: the mixture answers rather than the network alone.
+            vectors: unknown words are read by their vectors out of this file or package, the one of the training.
+            train: the training text, or its `fit_ngram`, for n-grams that were not saved with the model.
+            progress: called with the number of tokens so far.
+            options: fields of `TextConfig` that differ from those of the model's own text.
+        """
+        return questions.score(
+            self,
+            questions.texts_at(self, paths, options, places=words),
+            words=words,
+            reset=reset,
+            entropy_reduction=entropy_reduction,
+            ngram=ngram,
+            mix=mix,
+            vectors=vectors,
+            train=train,
+            progress=progress,
+        )
+
+    def evaluate(
+        self,
+        paths: Paths,
+        *,
+        reset: str = "document",
+        mix: bool = False,
+        vectors: str | None = None,
+        train: Paths | KneserNey | None = None,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> Evaluation:
+        """How well the model predicts texts: perplexity, recall, keystrokes saved, and yardsticks beside them.
+
+        Args:
+            paths, reset, mix, vectors, train, progress, options: as in `score_files`.
+
+        Raises:
+            TextError: texts that cannot be read, or hold no word.
+
+        Example:
+            >>> lm.evaluate("README.md").tokens > 1000
+            True
+        """
+        texts = questions.texts_at(self, paths, options)
+        return questions.evaluate(self, texts, reset=reset, mix=mix, vectors=vectors, train=train, progress=progress)
+
+    def tune_mixture(
+        self,
+        paths: Paths,
+        *,
+        train: Paths | KneserNey | None = None,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> Mixture:
+        """Finds the weights of network, n-grams and cache that make validation texts likeliest, and keeps them.
+
+        They are written to the model's folder, if it is out of one.
+
+        Args:
+            paths, train, progress, options: as in `score_files`.
+        """
+        return questions.tune_mixture(self, questions.texts_at(self, paths, options), train, progress)
+
+    def fit_ngram(self, paths: Paths, *, progress: Progress | None = None, **options: Any) -> KneserNey:
+        """A Kneser-Ney model of order 5 of some texts, with the model's own words; for `train`.
+
+        Args:
+            paths, progress, options: as in `score_files`.
+        """
+        return questions.fit_ngram(self, questions.texts_at(self, paths, options), progress)
+
+    def suggest(
+        self, context: str = "", *, k: int = 10, prefix: str = "", vectors: str | None = "auto"
+    ) -> list[Suggestion]:
+        """The likeliest next words.
+
+        Args:
+            context: what was written so far, in whole words.
+            k: how many words, at most.
+            prefix: what is typed of the next word; in any case.
+            vectors: what unknown words are read by; "auto": by the packaged vectors, if the model learned with them;
+                None: as `<unk>`.
+
+        Example:
+            >>> lm.suggest("I don't", k=1)[0].word
+            'see'
+        """
+        return questions.suggest(self, context, k, prefix, vectors)
+
+    def rescore(
+        self,
+        hypotheses: Iterable[Hypothesis],
+        *,
+        weight: float = 1.0,
+        word_penalty: float = 0.0,
+        unk_penalty: float = 0.0,
+        vectors: str | None = None,
+    ) -> Iterator[RescoredHypothesis]:
+        """Ranks the lists of hypotheses of a recognizer or translator anew, by their scores and the model's.
+
+        Args:
+            hypotheses: those of a list in a row.
+            weight, word_penalty, unk_penalty: as in `rescoring.rescore`.
+            vectors: as in `score_files`.
+        """
+        return questions.rescore(self, hypotheses, weight, word_penalty, unk_penalty, vectors)
+
+    def compare(
+        self,
+        pairs: Iterable[Pair],
+        *,
+        include_unknown: bool = False,
+        vectors: str | None = None,
+        progress: Progress | None = None,
+    ) -> Comparison:
+        """In how many minimal pairs the good sentence is likelier than the bad one, by group.
+
+        Args:
+            pairs: of sentences.
+            include_unknown: count pairs with words that the model does not know, too.
+            vectors, progress: as in `score_files`.
+        """
+        return questions.compare(self, pairs, include_unknown, vectors, progress)
 
     def read_prompt(self, prompt: str) -> Prompt:
         """The prompt's tokens and ids, and the words in it that the model does not know."""
@@ -203,44 +340,7 @@ class LanguageModel:
             >>> next(lm.generate_many(against=index, seed=1)).longest_copy <= 2
             True
         """
-        from wordlm.novelty import CopyIndex
-        from wordlm.text import Texts
-
-        paths = [texts] if isinstance(texts, str | os.PathLike) else list(texts)
-        config = self.tokenizer.config.replace(**options)
-        # Its words are compared with the model's, so they are folded as the model's are.
-        tokenizer = Tokenizer(config.replace(lowercase=self.tokenizer.config.lowercase))
-        return CopyIndex.from_texts(Texts(paths, config), tokenizer, self.vocabulary, max_copy, progress)
-
-    def _parts(self, against: Against | None, options: dict[str, Any], prompt: str) -> tuple[Any, ...]:
-        config = SamplingConfig.from_dict(options)
-        engine: Any = self.engine
-        if config.cache:
-            from wordlm.cache import CachedEngine
-
-            if not isinstance(engine, Engine):
-                raise OptionError("`cache` needs a model that NumPy runs, but Keras runs this one; leave it out")
-            engine = CachedEngine(engine, config.cache, config.cache_theta, config.cache_lambda)
-        index = None if against is None else self._index(against, config, "max_copy" in options)
-        return engine, self.tokenizer, self.vocabulary, prompt, config, index
-
-    def _index(self, against: Against, config: SamplingConfig, is_limited: bool) -> CopyIndex:
-        """The index itself, if it was given and is this model's, or one of the texts."""
-        from wordlm.novelty import CopyIndex
-
-        if not isinstance(against, CopyIndex):
-            return self.copy_index(against, config.max_copy)
-        if is_limited and config.max_copy != against.max_copy:
-            raise OptionError(
-                f"`max_copy` must be the index's, which is {against.max_copy}, but is {config.max_copy}; leave it out, "
-                "or make an index anew"
-            )
-        if against.vocab_size != len(self.vocabulary):
-            raise OptionError(
-                f"`against` must be an index of this model's {len(self.vocabulary):,} words, but has "
-                f"{against.vocab_size:,}; make it with this model's `copy_index`"
-            )
-        return against
+        return questions.copy_index(self, questions.texts_at(self, texts, options), max_copy, progress)
 
     def keras_model(self) -> keras.Model:
         """The network as a Keras model: (batch, time) token ids -> probabilities. Loads Keras."""

@@ -23,7 +23,8 @@ from wordlm.corpus import Corpus, load_corpus
 from wordlm.embedding import Vectors
 from wordlm.engine import Engine
 from wordlm.errors import BundleError, TrainingError, WordlmError
-from wordlm.language_model import LanguageModel, load
+from wordlm.language_model import LanguageModel
+from wordlm.loading import load
 from wordlm.model import build_model, get_weights, load_keras
 from wordlm.preparation import Paths, check_vectors, find_texts, find_vectors, read_corpus
 from wordlm.progress import listening

@@ -1,0 +1,275 @@
+"""What the questions to a model have in common: which engine reads which texts, with which n-grams and vectors."""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wordlm.config import SamplingConfig, TextConfig
+from wordlm.engine import Engine
+from wordlm.errors import OptionError, TextError
+from wordlm.passages import Passage, read_passages
+from wordlm.text import Paragraph, Texts, read_paragraphs
+from wordlm.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from wordlm.evaluation import Evaluation
+    from wordlm.language_model import LanguageModel
+    from wordlm.measures import Measures
+    from wordlm.mixture import Mixture
+    from wordlm.ngram import KneserNey
+    from wordlm.novelty import CopyIndex
+    from wordlm.suggestions import Suggestion
+    from wordlm.typed_words import TypedWord, WordScore
+
+Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Text:
+    """One text that is in memory, to be gone through as those of files."""
+
+    text: str
+    config: TextConfig
+    places: bool
+
+    def __iter__(self) -> Iterator[Paragraph]:
+        if not self.text.strip():
+            raise TextError(f"the text must hold a word, but is {self.text[:40]!r}; give another one")
+        return read_paragraphs(self.text, self.config, self.places)
+
+
+def texts_at(lm: LanguageModel, paths: Paths, options: dict[str, Any], places: bool = False) -> Texts:
+    """The texts at some paths, read as the model's own were, but for some options; with `places` as in `Texts`."""
+    found = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    return Texts(found, lm.tokenizer.config.replace(**options), places=places)
+
+
+def passages_of(lm: LanguageModel, texts: Texts | Text, vectors: str | None = None) -> tuple[Any, Iterator[Passage]]:
+    """Texts as the model reads them, and the engine that does.
+
+    Args:
+        lm: the model.
+        texts: they are gone through twice, where `vectors` are given.
+        vectors: what unknown words are read by; None: they are `<unk>`.
+    """
+    # Words are looked up in the model's vocabulary, so they are folded as it is.
+    tokenizer = Tokenizer(texts.config.replace(lowercase=lm.tokenizer.config.lowercase))
+    engine: Any = lm.engine
+    extra: dict[str, int] = {}
+    if vectors:
+        from wordlm.open_vocabulary import open_inputs, unknown_words
+
+        engine, extra = open_inputs(unknown_words(texts, tokenizer, lm.vocabulary), engine, vectors, lm.metadata)
+    return engine, read_passages(texts, tokenizer, lm.vocabulary, extra)
+
+
+def with_words(lm: LanguageModel, words: Iterable[str], vectors: str | None) -> tuple[Engine, dict[str, int]]:
+    """The engine that reads some words, and the input ids of those that are unknown and have a vector.
+
+    Args:
+        lm: the model.
+        words: tokens, known or not.
+        vectors: as in `passages_of`; "auto": the packaged ones, where the model learned with them.
+    """
+    engine: Any = lm.engine
+    unknown = [word for word in dict.fromkeys(words) if word not in lm.vocabulary] if vectors else []
+    if unknown:
+        from wordlm.open_vocabulary import open_inputs, usual_vectors
+
+        if vectors == "auto":
+            vectors = usual_vectors(lm.metadata) if isinstance(engine, Engine) else None
+        if vectors:
+            return open_inputs(unknown, engine, vectors, lm.metadata)
+    return engine, {}
+
+
+def mixed(engine: Any, mixture: Mixture, ngram: KneserNey) -> Any:
+    """The engine mixed with n-grams and a cache.
+
+    Raises:
+        OptionError: Keras runs the model, and its hidden vectors cannot be seen.
+    """
+    from wordlm.mixture import MixedEngine
+
+    if not isinstance(engine, Engine):
+        raise OptionError("`mix` needs a model that NumPy runs, but Keras runs this one; leave it out")
+    return MixedEngine(engine, ngram, mixture)
+
+
+def find_ngram(lm: LanguageModel, train: Paths | KneserNey | None, progress: Progress | None = None) -> KneserNey:
+    """The n-grams of a training text, or those that were saved with the model.
+
+    Raises:
+        OptionError, BundleError: there are none.
+    """
+    from wordlm.ngram import KneserNey
+
+    if train is None:
+        return lm.ngram
+    if not isinstance(train, KneserNey):
+        return lm.fit_ngram(train, progress=progress)
+    if train.vocab_size != len(lm.vocabulary):
+        raise OptionError(
+            f"`train` must be n-grams of this model's {len(lm.vocabulary):,} words, but has {train.vocab_size:,}; make "
+            "them with this model's `fit_ngram`"
+        )
+    return train
+
+
+def fit_ngram(lm: LanguageModel, texts: Texts, progress: Progress | None) -> KneserNey:
+    """A Kneser-Ney model of some texts, with the model's words."""
+    from wordlm.ngram import KneserNey
+
+    ids = array("i")
+    for passage in passages_of(lm, texts)[1]:
+        ids.extend(passage.targets.tolist())
+        if progress:
+            progress(len(ids))
+    return KneserNey.fit(np.frombuffer(ids, np.int32), len(lm.vocabulary))
+
+
+def tune_mixture(
+    lm: LanguageModel, texts: Texts, train: Paths | KneserNey | None, progress: Progress | None
+) -> Mixture:
+    """As `LanguageModel.tune_mixture`."""
+    from wordlm.bundle import update_metadata
+    from wordlm.mixture import Mixture, fit_weights
+    from wordlm.scoring import score_passages
+
+    ngram, equal = find_ngram(lm, train, progress), Mixture.equal()
+    parts, done = [], 0
+    for _, measures, _ in score_passages(mixed(lm.engine, equal, ngram), passages_of(lm, texts)[1]):
+        parts.append(measures.parts)
+        done += len(measures.parts)
+        if progress:
+            progress(done)
+    lstm, kneser_ney, cache = fit_weights(np.concatenate(parts)).tolist()
+    mixture = replace(equal, lstm=lstm, kneser_ney=kneser_ney, cache=cache)
+    lm.metadata["mixture"] = mixture.to_dict()
+    if lm.path:
+        update_metadata(lm.path, {"mixture": lm.metadata["mixture"]})
+    return mixture
+
+
+def evaluate(
+    lm: LanguageModel,
+    texts: Texts,
+    *,
+    reset: str,
+    mix: bool,
+    vectors: str | None,
+    train: Paths | KneserNey | None,
+    progress: Progress | None,
+) -> Evaluation:
+    """As `LanguageModel.evaluate`."""
+    from wordlm import evaluation
+
+    ngram = find_ngram(lm, train, progress) if mix or train or lm.has_ngram else None
+    engine, passages = passages_of(lm, texts, vectors)
+    if mix:
+        engine = mixed(engine, lm.mixture, ngram)
+    return evaluation.evaluate(engine, lm.vocabulary, passages, reset=reset, ngram=ngram, progress=progress)
+
+
+def score_text(
+    lm: LanguageModel, text: str, *, words: bool, **options: Any
+) -> Iterator[WordScore] | Iterator[TypedWord]:
+    """As `LanguageModel.score`."""
+    reading = {f.name: options.pop(f.name) for f in fields(TextConfig) if f.name in options}
+    return score(lm, Text(text, lm.tokenizer.config.replace(**reading), words), words=words, **options)
+
+
+def suggest(lm: LanguageModel, context: str, k: int, prefix: str, vectors: str | None) -> list[Suggestion]:
+    """As `LanguageModel.suggest`."""
+    from wordlm import suggestions
+
+    engine, extra = with_words(lm, lm.read_prompt(context).tokens, vectors)
+    return suggestions.suggest(engine, lm.tokenizer, lm.vocabulary, context, k=k, prefix=prefix, extra=extra)
+
+
+def score(
+    lm: LanguageModel,
+    texts: Texts | Text,
+    *,
+    words: bool = False,
+    reset: str = "document",
+    entropy_reduction: bool = False,
+    ngram: bool = False,
+    mix: bool = False,
+    vectors: str | None = None,
+    train: Paths | KneserNey | None = None,
+    progress: Progress | None = None,
+) -> Iterator[WordScore] | Iterator[TypedWord]:
+    """As `LanguageModel.score_files`."""
+    from wordlm.scoring import score_passages
+    from wordlm.typed_words import typed_words, word_scores
+
+    ngrams = find_ngram(lm, train, progress) if ngram or mix else None
+    engine, passages = passages_of(lm, texts, vectors)
+    if mix:
+        engine = mixed(engine, lm.mixture, ngrams)
+    scored = score_passages(engine, passages, reset, entropy_reduction=entropy_reduction)
+    if progress:
+        scored = _told(scored, progress)
+    return (typed_words if words else word_scores)(scored, ngrams if ngram else None)
+
+
+def _told(
+    scored: Iterable[tuple[Passage, Measures, Any]], progress: Progress
+) -> Iterator[tuple[Passage, Measures, Any]]:
+    done = 0
+    for item in scored:
+        yield item
+        done += len(item[0].targets)
+        progress(done)
+
+
+def generation_parts(
+    lm: LanguageModel, prompt: str, against: CopyIndex | Paths | None, options: dict[str, Any]
+) -> tuple[Any, ...]:
+    """What `generation.generate` and `stream` want of a model."""
+    config = SamplingConfig.from_dict(options)
+    engine: Any = lm.engine
+    if config.cache:
+        from wordlm.cache import CachedEngine
+
+        if not isinstance(engine, Engine):
+            raise OptionError("`cache` needs a model that NumPy runs, but Keras runs this one; leave it out")
+        engine = CachedEngine(engine, config.cache, config.cache_theta, config.cache_lambda)
+    index = None if against is None else _index(lm, against, config, "max_copy" in options)
+    return engine, lm.tokenizer, lm.vocabulary, prompt, config, index
+
+
+def _index(lm: LanguageModel, against: CopyIndex | Paths, config: SamplingConfig, is_limited: bool) -> CopyIndex:
+    """The index itself, if it was given and is this model's, or one of the texts."""
+    from wordlm.novelty import CopyIndex
+
+    if not isinstance(against, CopyIndex):
+        return lm.copy_index(against, config.max_copy)
+    if is_limited and config.max_copy != against.max_copy:
+        raise OptionError(
+            f"`max_copy` must be the index's, which is {against.max_copy}, but is {config.max_copy}; leave it out, "
+            "or make an index anew"
+        )
+    if against.vocab_size != len(lm.vocabulary):
+        raise OptionError(
+            f"`against` must be an index of this model's {len(lm.vocabulary):,} words, but has "
+            f"{against.vocab_size:,}; make it with this model's `copy_index`"
+        )
+    return against
+
+
+def copy_index(lm: LanguageModel, texts: Texts, max_copy: int, progress: Progress | None) -> CopyIndex:
+    """As `LanguageModel.copy_index`."""
+    from wordlm.novelty import CopyIndex
+
+    # Its words are compared with the model's, so they are folded as the model's are.
+    tokenizer = Tokenizer(texts.config.replace(lowercase=lm.tokenizer.config.lowercase))
+    return CopyIndex.from_texts(texts, tokenizer, lm.vocabulary, max_copy, progress)
