@@ -104,9 +104,10 @@ def evaluate(
 def _rows(found: Evaluation) -> Iterator[tuple[str, str, str]]:
     """Name, value and gloss of each line of the table."""
     yield "perplexity", _number(found.perplexity), "as unsure as among so many equally likely words"
-    for name, perplexity in (found.parts or {}).items():
-        share = f"{found.mixture[name]:.1%} of the mixture" if found.mixture else ""
-        yield f"  {_PARTS.get(name, name)} alone", _number(perplexity), share
+    if found.parts and found.mixture:
+        for name, perplexity in found.parts.items():
+            if perplexity is not None:
+                yield f"  {_PARTS[name]} alone", _number(perplexity), f"{found.mixture[name]:.1%} of the mixture"
     yield "  without unknown words", _number(found.perplexity_without_oov), "of the tokens that the model knows"
     glosses = {"kneser_ney": "yardstick: runs of words counted", "unigram": "yardstick: words counted, without context"}
     for name, gloss in glosses.items():

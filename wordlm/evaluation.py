@@ -67,8 +67,8 @@ class Evaluation:
     baselines: dict[str, float | None]
     """Perplexities of "unigram", the words' frequencies, and "kneser_ney", an n-gram model that reads each paragraph by
     itself; None where there is no n-gram model."""
-    parts: dict[str, float] | None
-    """With a mixture, the perplexity of each of its parts; else None."""
+    parts: dict[str, float | None] | None
+    """With a mixture, the perplexity of each of its parts, and None for one that is not there; else None."""
     mixture: dict[str, Any] | None
     """The weights of the mixture, as `Mixture.to_dict` gives them; else None."""
 
@@ -176,7 +176,8 @@ class _Sums:
     def figures(self, mixture: dict[str, Any] | None) -> Evaluation:
         tokens, has_ngram = self.tokens, self._ngram is not None
         top1, top3, top5 = (self._hits / tokens).tolist()
-        parts = [_perplexity(nats, tokens) for nats in self._nats_of_parts.tolist()]
+        of_parts = zip(PARTS, self._nats_of_parts.tolist(), strict=True)
+        parts = {name: None if math.isnan(nats) else _perplexity(nats, tokens) for name, nats in of_parts}
         return Evaluation(
             perplexity=_perplexity(self._bits * math.log(2), tokens),
             perplexity_without_oov=_perplexity(self._bits_of_known * math.log(2), tokens - self._unknown),
@@ -190,7 +191,7 @@ class _Sums:
             keystroke_savings=1 - self._keys / self._keys_without if self._keys_without else None,
             calibration_error=float(np.abs(self._overconfidence).sum()) / tokens,
             baselines={name: _perplexity(nats, tokens) if has_ngram else None for name, nats in self._nats.items()},
-            parts=dict(zip(PARTS, parts, strict=True)) if mixture else None,
+            parts=parts if mixture else None,
             mixture=mixture,
         )
 
