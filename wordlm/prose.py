@@ -70,8 +70,9 @@ def paragraphs(lines: Iterator[str], config: TextConfig) -> Iterator[tuple[str, 
         characters and line ends. The lines are the given ones themselves.
 
     Example:
-        >>> for text, lines in paragraphs(iter(["A well-", "known sto-", "ry.", "", "A well-known man."]), TextConfig()):
-        ...     print(text, lines)
+        >>> lines = ["A well-", "known sto-", "ry.", "", "A well-known man."]
+        >>> for text, pieces in paragraphs(iter(lines), TextConfig()):
+        ...     print(text, pieces)
         A well-known story. ['A well-', 'known sto-', 'ry.']
         A well-known man. ['A well-known man.']
     """
