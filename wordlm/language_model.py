@@ -22,11 +22,13 @@ if TYPE_CHECKING:
 
     from wordlm.evaluation import Evaluation
     from wordlm.keras_engine import KerasConfig, KerasEngine
-    from wordlm.minimal_pairs import Comparison, Pair
+    from wordlm.minimal_pairs import Comparison
     from wordlm.mixture import Mixture
     from wordlm.ngram import KneserNey
+    from wordlm.nbest import Hypothesis
     from wordlm.novelty import CopyIndex
-    from wordlm.rescoring import Hypothesis, RescoredHypothesis
+    from wordlm.pairs import Pair
+    from wordlm.rescoring import RescoredHypothesis
     from wordlm.suggestions import Suggestion
     from wordlm.typed_words import TypedWord, WordScore
 
@@ -290,7 +292,9 @@ class LanguageModel:
             weight, word_penalty, unk_penalty: as in `rescoring.rescore`.
             vectors: as in `score_files`.
         """
-        return questions.rescore(self, hypotheses, weight, word_penalty, unk_penalty, vectors)
+        return questions.rescore(
+            self, hypotheses, vectors, weight=weight, word_penalty=word_penalty, unk_penalty=unk_penalty
+        )
 
     def compare(
         self,

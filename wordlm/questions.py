@@ -6,6 +6,7 @@ import os
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +24,11 @@ if TYPE_CHECKING:
     from wordlm.measures import Measures
     from wordlm.mixture import Mixture
     from wordlm.ngram import KneserNey
+    from wordlm.minimal_pairs import Comparison
+    from wordlm.nbest import Hypothesis
     from wordlm.novelty import CopyIndex
+    from wordlm.pairs import Pair
+    from wordlm.rescoring import RescoredHypothesis
     from wordlm.suggestions import Suggestion
     from wordlm.typed_words import TypedWord, WordScore
 
@@ -192,6 +197,34 @@ def suggest(lm: LanguageModel, context: str, k: int, prefix: str, vectors: str |
 
     engine, extra = with_words(lm, lm.read_prompt(context).tokens, vectors)
     return suggestions.suggest(engine, lm.tokenizer, lm.vocabulary, context, k=k, prefix=prefix, extra=extra)
+
+
+def rescore(
+    lm: LanguageModel, hypotheses: Iterable[Hypothesis], vectors: str | None, **weights: float
+) -> Iterator[RescoredHypothesis]:
+    """As `LanguageModel.rescore`."""
+    from wordlm import rescoring
+
+    if vectors:
+        hypotheses = list(hypotheses)  # to be gone through twice
+    tokens = (token for one in hypotheses for token in lm.tokenizer.tokenize(one.text)) if vectors else ()
+    engine, extra = with_words(lm, tokens, vectors)
+    return rescoring.rescore(engine, lm.tokenizer, lm.vocabulary, hypotheses, **weights, extra=extra)
+
+
+def compare(
+    lm: LanguageModel, pairs: Iterable[Pair], include_unknown: bool, vectors: str | None, progress: Progress | None
+) -> Comparison:
+    """As `LanguageModel.compare`."""
+    from wordlm import minimal_pairs
+
+    if vectors:
+        pairs = list(pairs)  # to be gone through twice
+    texts = (text for pair in pairs for text in (pair.good, pair.bad)) if vectors else ()
+    engine, extra = with_words(lm, chain.from_iterable(map(lm.tokenizer.tokenize, texts)), vectors)
+    return minimal_pairs.compare(
+        engine, lm.tokenizer, lm.vocabulary, pairs, include_unknown=include_unknown, extra=extra, progress=progress
+    )
 
 
 def score(
