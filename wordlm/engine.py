@@ -16,6 +16,7 @@ from wordlm.cells import PARTS, Recurrent
 from wordlm.config import ModelConfig
 from wordlm.errors import OptionError
 from wordlm.layout import checked, prefixes
+from wordlm.measures import Look, Measures
 from wordlm.output import OutputLayer
 from wordlm.state import State, begin, check_batch_size, check_ids, empty_window, slide, slide_through
 from wordlm.trace import LayerTrace, Trace
@@ -23,6 +24,8 @@ from wordlm.trace import LayerTrace, Trace
 # Float32 numbers that a temporary may take: 4M keep the input products of a long text at 16 MB.
 _PRODUCT_FLOATS = 1 << 22
 _WINDOWS_AT_ONCE = 256
+# Predictions that are measured in other threads while the next words are read.
+_MEASURED_ROWS = 512
 
 
 class Engine:
@@ -167,6 +170,45 @@ class Engine:
         """The output layer: from what `hidden` gives, (..., d), to log-probabilities, (..., V) float32."""
         flat = self._output.logprobs(hidden.reshape(-1, hidden.shape[-1]))
         return flat.reshape(*hidden.shape[:-1], self.config.vocab_size)
+
+    def logprobs_of(self, hidden: np.ndarray, rows: np.ndarray, words: np.ndarray) -> np.ndarray:
+        """`logprobs(hidden)[rows, words]` of (rows, d) hidden vectors, (pairs,) float64, without the other words."""
+        return self._output.logprobs_of(hidden, rows, words)
+
+    def measure(
+        self, token_ids: np.ndarray, targets: np.ndarray, state: State | None = None, look: Look | None = None
+    ) -> tuple[Measures, State]:
+        """As `run`, then `measure_logprobs`, but faster, and no (batch, time, V) is held: a text may be long.
+
+        Args:
+            token_ids: (batch, time) ids, padded with 0 where texts end.
+            targets: (batch, time) ids, the word after each of these. What is measured at padding means nothing.
+            state: what was read before; None: nothing.
+            look: as in `OutputLayer.measure`.
+
+        Returns:
+            Measures of (batch, time), and the new state.
+
+        Example:
+            >>> from wordlm.layout import weight_shapes
+            >>> config = ModelConfig(vocab_size=8, embedding_dim=4, units=3, dense=0)
+            >>> engine = Engine(config, {name: np.zeros(shape) for name, shape in weight_shapes(config).items()})
+            >>> engine.measure([[2, 5, 7]], [[5, 7, 2]])[0].surprisal.round(4)
+            array([[3., 3., 3.]])
+        """
+        token_ids, end = begin(self, token_ids, state)
+        if np.shape(targets) != token_ids.shape:
+            raise OptionError(f"`targets` must have the ids' shape, {token_ids.shape}, but have {np.shape(targets)}")
+        targets, times = np.asarray(targets), max(1, _MEASURED_ROWS // len(token_ids))
+
+        def pieces() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+            nonlocal end
+            for start in range(0, max(1, token_ids.shape[1]), times):
+                hidden, end = self.hidden(token_ids[:, start : start + times], end)
+                yield hidden.reshape(-1, hidden.shape[-1]), targets[:, start : start + times].ravel()
+
+        measured = [piece.reshape(len(token_ids), -1) for piece in self._output.measure_each(pieces(), look)]
+        return Measures.join(measured, axis=1), end
 
     def trace(self, token_ids: np.ndarray | Sequence, state: State | None = None) -> tuple[Trace, State]:
         """Reads many words of each text, and keeps what happens inside at each of them.

@@ -102,7 +102,7 @@ def measure_logprobs(logprobs: np.ndarray, targets: np.ndarray | Sequence[int], 
         rank[at] = [1 + np.count_nonzero(row > value) for row, value in zip(block, own, strict=True)]
         confidence[at] = block.max(axis=1)
         # What cannot be adds nothing to the entropy, but 0 * -inf would be NaN.
-        entropy[at] = np.einsum("rv,rv->r", np.exp(block), np.maximum(block, np.finfo(block.dtype).min))
+        entropy[at] = row_products(np.exp(block), np.maximum(block, np.finfo(block.dtype).min))
         if look:
             looked.append(np.asarray(look(block, words)))
     return finish(surprisal, entropy, rank, confidence, looked)
@@ -129,6 +129,16 @@ def finish(
     surprisal = np.maximum(-logprobs / math.log(2), 0) + 0.0
     entropy = np.maximum(-negative_entropy / math.log(2), 0) + 0.0
     return Measures(surprisal, entropy, rank, np.exp(np.minimum(best, 0)), np.concatenate(looked) if looked else None)
+
+
+def row_products(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """The product of each row with its row: (rows, V) twice -> (rows,). BLAS does it, faster than `einsum` and finer.
+
+    Example:
+        >>> row_products(np.ones((2, 3)), np.array([[1, 2, 3], [4, 5, 6.0]]))
+        array([ 6., 15.])
+    """
+    return np.matmul(left[:, np.newaxis], right[:, :, np.newaxis])[:, 0, 0]
 
 
 def check_targets(targets: np.ndarray | Sequence[int], shape: tuple[int, int]) -> np.ndarray:
