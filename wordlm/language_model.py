@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from wordlm import generation, questions
 from wordlm.config import ModelConfig, SamplingConfig, TextConfig
 from wordlm.engine import Engine
-from wordlm.errors import OptionError
 from wordlm.prompts import Prompt, read_prompt
 from wordlm.rules import Rules, read_rules
 from wordlm.tokenizer import Tokenizer
@@ -24,8 +23,8 @@ if TYPE_CHECKING:
     from wordlm.keras_engine import KerasConfig, KerasEngine
     from wordlm.minimal_pairs import Comparison
     from wordlm.mixture import Mixture
-    from wordlm.ngram import KneserNey
     from wordlm.nbest import Hypothesis
+    from wordlm.ngram import KneserNey
     from wordlm.novelty import CopyIndex
     from wordlm.pairs import Pair
     from wordlm.rescoring import RescoredHypothesis
@@ -58,7 +57,7 @@ class LanguageModel:
         config: ModelConfig | KerasConfig,
         path: Path | None = None,
         metadata: dict[str, Any] | None = None,
-        make_ngram: Callable[[], KneserNey] | None = None,
+        make_ngram: Callable[[], KneserNey | None] = lambda: None,
     ) -> None:
         self.vocabulary, self.tokenizer = vocabulary, Tokenizer(text)
         self.config, self.path, self.metadata = config, path, metadata or {}
@@ -69,39 +68,15 @@ class LanguageModel:
         """The network in NumPy, or in Keras where only that runs it; the weights are read at the first use."""
         return self._make_engine()
 
-    @property
-    def has_ngram(self) -> bool:
-        """Whether n-grams of the training text were saved with the model."""
-        return self._make_ngram is not None
-
     @cached_property
-    def ngram(self) -> KneserNey:
-        """The Kneser-Ney model of the training text, if it was saved with the model; read at the first use.
-
-        Raises:
-            OptionError, BundleError: there is none, or it is damaged.
-        """
-        if self._make_ngram is None:
-            raise OptionError(
-                "this model has no n-grams of its training text: give that text, with `train`, or train it `--with-ngram`"
-            )
+    def ngram(self) -> KneserNey | None:
+        """The Kneser-Ney model that was saved with it, if there is one; read at the first use."""
         return self._make_ngram()
 
     @property
     def mixture(self) -> Mixture:
-        """The weights of the mixture, as `tune_mixture` has found them.
-
-        Raises:
-            OptionError: they were never tuned.
-        """
-        from wordlm.mixture import Mixture
-
-        if "mixture" not in self.metadata:
-            raise OptionError(
-                "`mix` needs the weights of the mixture, which were not tuned yet: give a validation text once, "
-                "`wordlm evaluate DIR TEXT --mix --tune VALID` or `lm.tune_mixture(valid)`"
-            )
-        return Mixture.from_dict(self.metadata["mixture"])
+        """The shares of the mixture, as `tune_mixture` has found them; an OptionError if it has not."""
+        return questions.stored_mixture(self.metadata)
 
     def generate(self, prompt: str = "", *, against: Against | None = None, **options: Any) -> str:
         """One new text, the prompt at its head.
@@ -336,11 +311,7 @@ class LanguageModel:
             TextError: texts that cannot be read, or hold no word that the model knows.
 
         Example:
-            >>> import tempfile
-            >>> with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
-            ...     _ = file.write("I don't see him.")
-            ...     file.flush()
-            ...     index = lm.copy_index(file.name, max_copy=2)
+            >>> index = lm.copy_index("README.md", max_copy=2)
             >>> next(lm.generate_many(against=index, seed=1)).longest_copy <= 2
             True
         """

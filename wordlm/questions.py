@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from wordlm.evaluation import Evaluation
     from wordlm.language_model import LanguageModel
     from wordlm.measures import Measures
-    from wordlm.mixture import Mixture
-    from wordlm.ngram import KneserNey
     from wordlm.minimal_pairs import Comparison
+    from wordlm.mixture import Mixture
     from wordlm.nbest import Hypothesis
+    from wordlm.ngram import KneserNey
     from wordlm.novelty import CopyIndex
     from wordlm.pairs import Pair
     from wordlm.rescoring import RescoredHypothesis
@@ -108,6 +108,18 @@ def mixed(engine: Any, mixture: Mixture, ngram: KneserNey) -> Any:
     return MixedEngine(engine, ngram, mixture)
 
 
+def stored_mixture(metadata: dict[str, Any]) -> Mixture:
+    """As `LanguageModel.mixture`."""
+    from wordlm.mixture import Mixture
+
+    if "mixture" not in metadata:
+        raise OptionError(
+            "`mix` needs the shares of the mixture, which were not tuned yet: give a validation text once, `wordlm "
+            "evaluate DIR TEXT --tune VALID` or `lm.tune_mixture(valid)`"
+        )
+    return Mixture.from_dict(metadata["mixture"])
+
+
 def find_ngram(lm: LanguageModel, train: Paths | KneserNey | None, progress: Progress | None = None) -> KneserNey:
     """The n-grams of a training text, or those that were saved with the model.
 
@@ -117,6 +129,10 @@ def find_ngram(lm: LanguageModel, train: Paths | KneserNey | None, progress: Pro
     from wordlm.ngram import KneserNey
 
     if train is None:
+        if lm.ngram is None:
+            raise OptionError(
+                "the model has no n-grams: give its training text, with `train`, or train it anew --with-ngram"
+            )
         return lm.ngram
     if not isinstance(train, KneserNey):
         return lm.fit_ngram(train, progress=progress)
@@ -176,7 +192,7 @@ def evaluate(
     """As `LanguageModel.evaluate`."""
     from wordlm import evaluation
 
-    ngram = find_ngram(lm, train, progress) if mix or train or lm.has_ngram else None
+    ngram = find_ngram(lm, train, progress) if mix or train or lm.ngram else None
     engine, passages = passages_of(lm, texts, vectors)
     if mix:
         engine = mixed(engine, lm.mixture, ngram)
