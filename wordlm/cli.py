@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wordlm import __version__
+from wordlm.cli_compare import compare
+from wordlm.cli_evaluate import evaluate
 from wordlm.cli_generate import generate
 from wordlm.cli_options import Group, given, json_option, options_of, set_kind, text_options
+from wordlm.cli_rescore import rescore
 from wordlm.cli_vectors import vectors
 from wordlm.config import PRESETS, DataConfig, ModelConfig, TrainConfig
 from wordlm.errors import OptionError
@@ -188,8 +191,8 @@ def _facts(lm: LanguageModel) -> Iterator[tuple[str, str]]:
     yield "versions", ", ".join(f"{name} {version}" for name, version in data["versions"].items())
 
 
-main.add_command(generate)
-main.add_command(vectors)
+for command in (generate, evaluate, rescore, compare, vectors):
+    main.add_command(command)
 
 if __name__ == "__main__":
     sys.exit(main())
