@@ -20,10 +20,11 @@ TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in SOU
 LEVELS = [
     "errors config reports interrupt",
     "atomic charset prose files pairs text wordforms detokenizer tokenizer vocab prompts writer sampling drawing cells "
-    "layout measures output state trace engine cache ngram vector_files vector_formats vector_folders",
+    "layout measures output state trace engine cache npz trie smoothing ngram vector_files vector_formats "
+    "vector_folders",
     "constraints rules draft restrictions selection novelty embedding vectors corpus batches model fast_tensorflow "
     "softmax schedule weights checkpoint completion keystrokes error_rate nbest",
-    "passages typed_words bundle learner examiner keras_stack keras_engine mixture",
+    "passages typed_words bundle learner examiner keras_stack keras_engine mixture mixed_engine",
     "training search generation scoring evaluation suggestions sentence_scores rescoring weight_tuning minimal_pairs "
     "open_vocabulary",
     "questions language_model loading progress preparation",
