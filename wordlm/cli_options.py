@@ -106,6 +106,9 @@ class Group(click.Group):
     command_class = Command
     group_class = type
 
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)  # as they are used, rather than by the alphabet
+
 
 def options_of(config: type, *, only: Iterable[str] = (), but: Iterable[str] = ()) -> Callable[[Any], Any]:
     """A decorator: one option for each field of a config; left out, an option is None and the preset decides."""
