@@ -18,7 +18,8 @@ from wordlm import evaluation
 from wordlm.errors import OptionError, TextError
 from wordlm.evaluation import evaluate
 from wordlm.keystrokes import Keyboard
-from wordlm.mixture import PARTS, MixedEngine, Mixture
+from wordlm.mixed_engine import MixedEngine
+from wordlm.mixture import PARTS, Mixture
 from wordlm.ngram import KneserNey
 from wordlm.passages import Passage, read_passages
 from wordlm.scoring import score_passages

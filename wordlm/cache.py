@@ -124,11 +124,11 @@ class NeuralCache:
         stretches, histories = [], []
         rows = zip(self._words(token_ids), _to_length_one(hidden), state.histories, strict=True)
         for row, (words, vectors, history) in enumerate(rows):
-            for start in range(0, len(words), _BLOCK):
+            for start in range(0, max(1, len(words)), _BLOCK):
                 block = slice(start, start + _BLOCK)
                 read = np.cumsum(words[block] != PAD)
                 history = self._append(history, words[block], vectors[block])
-                lengths = history.length - read[-1] + read
+                lengths = history.length - read.max(initial=0) + read
                 stretches.append(Stretch((row, block), vectors[block], lengths, history))
             histories.append(history)
         return hidden, stretches, CacheState(inner, tuple(histories))
@@ -142,7 +142,7 @@ class NeuralCache:
             `CachedEngine`.
         """
         # The pair i is the vector i and the word i + 1.
-        first = max(0, int(stretch.lengths[0]) - 1 - self.size)
+        first = max(0, int(stretch.lengths.min(initial=stretch.history.length)) - 1 - self.size)
         cached, words = stretch.history.pairs(first)
         words, places = _distinct(words, self.config.vocab_size)
         masses = np.zeros((len(stretch.lengths), len(words)))

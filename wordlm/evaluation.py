@@ -16,7 +16,8 @@ import numpy as np
 from wordlm.errors import OptionError, TextError
 from wordlm.keystrokes import Keyboard
 from wordlm.measures import Measures
-from wordlm.mixture import PARTS, MixedEngine
+from wordlm.mixed_engine import MixedEngine
+from wordlm.mixture import PARTS
 from wordlm.passages import Passage
 from wordlm.scoring import score_passages
 from wordlm.vocab import UNK, Vocabulary

@@ -101,7 +101,7 @@ def mixed(engine: Any, mixture: Mixture, ngram: KneserNey) -> Any:
     Raises:
         OptionError: Keras runs the model, and its hidden vectors cannot be seen.
     """
-    from wordlm.mixture import MixedEngine
+    from wordlm.mixed_engine import MixedEngine
 
     if not isinstance(engine, Engine):
         raise OptionError("`mix` needs a model that NumPy runs, but Keras runs this one; leave it out")
