@@ -1,0 +1,143 @@
+"""The likeliest next words after what was written so far: asked once, or again with every key."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from wordlm.completion import Completer
+from wordlm.errors import OptionError
+from wordlm.prompts import read_prompt
+from wordlm.tokenizer import Tokenizer
+from wordlm.vocab import EOS, UNK, Vocabulary
+
+_NO_WORDS: Mapping[str, int] = {}
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A word that may come next, and its probability under the model.
+
+    The probability is a share of all words, not of those that are shown or that begin with the prefix.
+    """
+
+    word: str
+    probability: float
+
+
+def suggest(
+    engine: Any,
+    tokenizer: Tokenizer,
+    vocabulary: Vocabulary,
+    context: str = "",
+    *,
+    k: int = 10,
+    prefix: str = "",
+    extra: Mapping[str, int] = _NO_WORDS,
+) -> list[Suggestion]:
+    """The likeliest next words; see `Completer` for which words complete a prefix.
+
+    Args:
+        engine: the network, or anything with its methods.
+        tokenizer: how its text was split.
+        vocabulary: its words.
+        context: what was written so far, in whole words; empty at the beginning of a paragraph.
+        k: how many words, at most.
+        prefix: what is typed of the next word; in any case.
+        extra: ids, from the vocabulary's size on, of unknown words that the engine can read all the same.
+
+    Returns:
+        The words, likeliest first; fewer than `k` where no more begin with the prefix.
+
+    Raises:
+        OptionError: a number of words out of its range; a prefix of more than one word.
+
+    Example:
+        >>> [suggestion.word for suggestion in suggest(lm.engine, lm.tokenizer, lm.vocabulary, "I don't", prefix="S")]
+        ['see', 'said', 'she']
+    """
+    # To the suggester, a line end is the end of a paragraph; a context has none.
+    lines = [context.replace("\n", " ")]
+    return Suggester(engine, tokenizer, vocabulary, extra).suggest(lines, k=k, prefix=prefix)
+
+
+class Suggester:
+    """Suggestions for a text that grows and shrinks word by word.
+
+    It keeps what the engine has made of the text. A further word costs one step, a further letter none, and after
+    an undo the engine goes on from what it knew before.
+
+    Args:
+        engine, tokenizer, vocabulary, extra: as in `suggest`.
+
+    Example:
+        >>> suggester = Suggester(lm.engine, lm.tokenizer, lm.vocabulary)
+        >>> suggester.suggest(["I don't"], k=1)[0].word, suggester.suggest(["I don't see"], prefix="t", k=1)[0].word
+        ('see', 'the')
+    """
+
+    def __init__(
+        self, engine: Any, tokenizer: Tokenizer, vocabulary: Vocabulary, extra: Mapping[str, int] = _NO_WORDS
+    ) -> None:
+        self._engine, self._tokenizer, self._vocabulary, self._extra = engine, tokenizer, vocabulary, extra
+        self._completer = Completer(vocabulary)
+        self._read: list[int] = []
+        # States after so many of these ids. A prediction is as long as the vocabulary, so only the last one is kept.
+        self._states: list[tuple[int, Any]] = []
+        self._logprobs: np.ndarray | None = None
+
+    def suggest(self, lines: Sequence[str], *, k: int = 10, prefix: str = "") -> list[Suggestion]:
+        """As `suggest`, of a text of several paragraphs.
+
+        Args:
+            lines: its paragraphs; the last one is the context.
+            k: how many words, at most.
+            prefix: what is typed of the next word.
+        """
+        if not isinstance(k, int | np.integer) or k < 1:
+            raise OptionError(f"`k` must be a whole number, at least 1, but is {k!r}")
+        prefix = unicodedata.normalize("NFC", prefix.strip())
+        if prefix.split() != [prefix] and prefix:
+            raise OptionError(
+                f"`prefix` must be the beginning of one word, but is {prefix!r}; words before it belong to the context"
+            )
+        ids = [EOS]
+        for number, line in enumerate(lines):
+            ids += [*([EOS] if number else []), *self._ids(line)]
+        logprobs = self._predict(ids)
+        best = self._completer.best(logprobs, prefix, k)
+        probabilities = np.exp(logprobs[best].astype(np.float64)).tolist()
+        return [Suggestion(*pair) for pair in zip(self._vocabulary.decode(best), probabilities, strict=True)]
+
+    def _ids(self, line: str) -> list[int]:
+        prompt = read_prompt(line, self._tokenizer, self._vocabulary)
+        pairs = zip(prompt.tokens, prompt.ids, strict=True)
+        return [self._extra.get(token, UNK) if id == UNK else id for token, id in pairs]
+
+    def _predict(self, ids: list[int]) -> np.ndarray:
+        """The log-probabilities (V,) of the word after the ids."""
+        if ids == self._read and self._logprobs is not None:
+            return self._logprobs
+        common = 0
+        for old, new in zip(self._read, ids, strict=False):
+            if old != new:
+                break
+            common += 1
+        # The last id is read again even where its state is known: the prediction comes with it.
+        while self._states and self._states[-1][0] > min(common, len(ids) - 1):
+            self._states.pop()
+        done, state = self._states[-1] if self._states else (0, None)
+        *before, last = ids[done:]
+        if before:
+            state = self._engine.read(np.array([before]), state)
+            self._states.append((len(ids) - 1, state))
+        if state is None:
+            state = self._engine.initial_state(1)
+        logprobs, state = self._engine.step(np.array([last]), state)
+        self._states.append((len(ids), state))
+        self._read, self._logprobs = ids, logprobs[0]
+        return logprobs[0]
