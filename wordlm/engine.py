@@ -20,11 +20,12 @@ from wordlm.measures import Look, Measures
 from wordlm.output import OutputLayer
 from wordlm.state import State, begin, check_batch_size, check_ids, empty_window, slide, slide_through
 from wordlm.trace import LayerTrace, Trace
+from wordlm.vocab import PAD
 
 # Float32 numbers that a temporary may take: 4M keep the input products of a long text at 16 MB.
 _PRODUCT_FLOATS = 1 << 22
 _WINDOWS_AT_ONCE = 256
-# Predictions that are measured in other threads while the next words are read.
+# Predictions whose hidden vectors are made at once, to be measured in other threads while the next words are read.
 _MEASURED_ROWS = 512
 
 
@@ -182,12 +183,12 @@ class Engine:
 
         Args:
             token_ids: (batch, time) ids, padded with 0 where texts end.
-            targets: (batch, time) ids, the word after each of these. What is measured at padding means nothing.
+            targets: (batch, time) ids, the word after each of these. Nothing is measured at padding.
             state: what was read before; None: nothing.
             look: as in `OutputLayer.measure`.
 
         Returns:
-            Measures of (batch, time), and the new state.
+            Measures of (batch, time), zeros at padding, and the new state.
 
         Example:
             >>> from wordlm.layout import weight_shapes
@@ -199,16 +200,16 @@ class Engine:
         token_ids, end = begin(self, token_ids, state)
         if np.shape(targets) != token_ids.shape:
             raise OptionError(f"`targets` must have the ids' shape, {token_ids.shape}, but have {np.shape(targets)}")
-        targets, times = np.asarray(targets), max(1, _MEASURED_ROWS // len(token_ids))
+        targets, is_word = np.transpose(targets), token_ids.T != PAD
+        times = max(1, _MEASURED_ROWS // len(token_ids))
 
         def pieces() -> Iterator[tuple[np.ndarray, np.ndarray]]:
             nonlocal end
-            for start in range(0, max(1, token_ids.shape[1]), times):
-                hidden, end = self.hidden(token_ids[:, start : start + times], end)
-                yield hidden.reshape(-1, hidden.shape[-1]), targets[:, start : start + times].ravel()
+            for at in (slice(start, start + times) for start in range(0, max(1, len(is_word)), times)):
+                hidden, end = self.hidden(token_ids[:, at], end)
+                yield hidden.swapaxes(0, 1)[is_word[at]], targets[at][is_word[at]]
 
-        measured = [piece.reshape(len(token_ids), -1) for piece in self._output.measure_each(pieces(), look)]
-        return Measures.join(measured, axis=1), end
+        return self._output.measure_all(pieces(), look).spread(is_word), end
 
     def trace(self, token_ids: np.ndarray | Sequence, state: State | None = None) -> tuple[Trace, State]:
         """Reads many words of each text, and keeps what happens inside at each of them.

@@ -51,12 +51,21 @@ class Measures:
 
     def reshape(self, *shape: int) -> Measures:
         """The same measures in arrays of another shape."""
-        return Measures(
-            **{
-                name: array if array is None else array.reshape(*shape, *array.shape[self.surprisal.ndim :])
-                for name, array in vars(self).items()
-            }
-        )
+        return self._each(lambda array: array.reshape(*shape, *array.shape[self.surprisal.ndim :]))
+
+    def spread(self, is_word: np.ndarray) -> Measures:
+        """(N,) measures of the N words in a batch, time after time, as (batch, time) arrays with zeros elsewhere.
+
+        Args:
+            is_word: (time, batch), where the words are.
+        """
+
+        def spread(array: np.ndarray) -> np.ndarray:
+            whole = np.zeros((*is_word.shape, *array.shape[1:]), array.dtype)
+            whole[is_word] = array
+            return whole.swapaxes(0, 1)
+
+        return self._each(spread)
 
     @staticmethod
     def join(pieces: Sequence[Measures], axis: int = 0) -> Measures:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import deque
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -30,7 +29,8 @@ _THREADS = min(8, os.cpu_count() or 1)
 # it lays out the kernel anew each time: of 64 rows each one takes a quarter longer than of 256.
 _PRODUCT_FLOATS = 1 << 23
 _PRODUCT_ROWS = 512
-# Pieces that wait for threads while the next ones are made.
+# Rows that are gathered before threads get them, and lots of them that wait while the next rows are made.
+_GATHERED_ROWS = 512
 _AHEAD = 3
 
 
@@ -98,32 +98,35 @@ class OutputLayer:
             >>> measures.surprisal.round(4), measures.entropy.round(4), measures.rank
             (array([3.]), array([1.75]), array([3]))
         """
-        return next(self.measure_each([(hidden, targets)], look))
+        return self.measure_all([(hidden, targets)], look)
 
-    def measure_each(
-        self, pieces: Iterable[tuple[np.ndarray, np.ndarray]], look: Look | None = None
-    ) -> Iterator[Measures]:
-        """`measure` of one (hidden, targets) after the other. While threads measure some, the next ones are made.
+    def measure_all(self, pieces: Iterable[tuple[np.ndarray, np.ndarray]], look: Look | None = None) -> Measures:
+        """`measure` of all (hidden, targets), one after the other. While threads do it, the next ones are made.
 
         So what makes the hidden vectors, word by word, has a processor of its own where there is one.
         """
         from concurrent.futures import ThreadPoolExecutor  # few texts start without it
 
-        room, waiting = threading.local(), deque()
+        vocab_size, room, measured, gathered, count = len(self._bias), threading.local(), [], [], 0
         with ThreadPoolExecutor(_THREADS) as pool:
+
+            def share() -> None:
+                hidden, targets = map(np.concatenate, zip(*gathered, strict=True))
+                parts = self._parts(count)
+                for part in zip(np.array_split(hidden, parts), np.array_split(targets, parts), strict=True):
+                    measured.append(pool.submit(self._measure, *part, look, room))
+
             for hidden, targets in pieces:
-                targets = check_targets(targets, (len(hidden), len(self._bias)))
-                parts = self._parts(len(hidden))
-                waiting.append(
-                    [
-                        pool.submit(self._measure, *part, look, room)
-                        for part in zip(np.array_split(hidden, parts), np.array_split(targets, parts), strict=True)
-                    ]
-                )
-                if len(waiting) > _AHEAD:
-                    yield Measures.join([part.result() for part in waiting.popleft()])
-            for piece in waiting:
-                yield Measures.join([part.result() for part in piece])
+                gathered.append((hidden, check_targets(targets, (len(hidden), vocab_size))))
+                count += len(hidden)
+                if count >= _GATHERED_ROWS:
+                    share()
+                    gathered, count = [], 0
+                    if len(measured) > _AHEAD * _THREADS:
+                        measured[-_AHEAD * _THREADS].result()
+            if gathered:
+                share()
+            return Measures.join([part.result() for part in measured])
 
     def logprobs_of(self, hidden: np.ndarray, rows: np.ndarray, words: np.ndarray) -> np.ndarray:
         """`logprobs(hidden)[rows, words]`, without the others.
