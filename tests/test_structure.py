@@ -29,7 +29,7 @@ LEVELS = [
     "open_vocabulary",
     "questions language_model loading progress preparation",
     "pipeline",
-    "cli_options typing_line",
+    "cli_options typing_line typing_screen",
     "cli_generate cli_vectors cli_score cli_evaluate cli_suggest cli_rescore cli_compare",
     "cli",
 ]
