@@ -15,7 +15,7 @@ from wordlm.errors import OptionError
 from wordlm.vocab import EOS, UNK
 
 # Sentences whose beginnings are in memory together, as far as their predictions are.
-_SENTENCES = 1024
+_SENTENCES = 2048
 # Float32 numbers of the predictions that are in memory at once.
 _FLOATS = 1 << 24
 # Ids of the sentences in memory together, each as long as the longest one.
@@ -56,12 +56,12 @@ def score_sentences(
     order = sorted(range(len(keys)), key=keys.__getitem__)
     scores = np.empty(len(keys))
     vocab_size = engine.config.vocab_size
-    is_layered = hasattr(engine, "hidden")
-    at_once = _SENTENCES if is_layered else max(1, min(_SENTENCES, _FLOATS // vocab_size))
+    has_hidden = hasattr(engine, "logprobs_of")
+    at_once = _SENTENCES if has_hidden else max(1, min(_SENTENCES, _FLOATS // vocab_size))
     done = 0
     for numbers, owners, distinct in _chunks(order, keys, at_once):
         tree = _Tree(distinct, vocab_size)
-        totals = _walk_hidden(engine, tree) if is_layered else _walk(engine, tree)
+        totals = _walk_hidden(engine, tree) if has_hidden else _walk(engine, tree)
         scores[numbers] = totals[owners]
         done += len(numbers)
         if progress:
@@ -174,9 +174,6 @@ def _walk_hidden(engine: Any, tree: _Tree) -> np.ndarray:
 def _add(engine: Any, totals: np.ndarray, waiting: list[tuple[np.ndarray, ...]]) -> None:
     """Adds to each sentence the log-probabilities of what follows the nodes that wait."""
     hidden, rows, nodes, targets = map(np.concatenate, zip(*waiting, strict=True))
-    at_once = max(1, _FLOATS // engine.config.vocab_size)
-    for start in range(0, len(hidden), at_once):
-        logprobs = engine.logprobs(hidden[start : start + at_once])
-        here = (nodes >= start) & (nodes < start + at_once)
-        # A sentence may have several nodes here.
-        np.add.at(totals, rows[here], logprobs[nodes[here] - start, targets[here]])
+    logprobs = engine.logprobs_of(hidden, nodes, targets)
+    # A sentence may have several nodes here.
+    totals += np.bincount(rows, logprobs, len(totals))
