@@ -17,6 +17,8 @@ from wordlm.cli_generate import generate
 from wordlm.cli_options import Group, given, json_option, options_of, set_kind, text_options
 from wordlm.cli_rescore import rescore
 from wordlm.cli_score import score
+from wordlm.cli_score import score
+from wordlm.cli_suggest import suggest
 from wordlm.cli_vectors import vectors
 from wordlm.config import PRESETS, DataConfig, ModelConfig, TrainConfig
 from wordlm.errors import OptionError
