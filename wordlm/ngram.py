@@ -33,7 +33,7 @@ class KneserNey:
     Args:
         counts: (V,) how often each id is in the training text.
         unigrams: (V,) the adjusted counts of the single words.
-        levels: for each order from 2, the trie's `sizes` and `words`, and the adjusted counts of the n-grams.
+        levels: for each order from 2, its n-grams and (n-grams,) their adjusted counts.
 
     Attributes:
         order: how many words the longest n-grams have.
@@ -51,15 +51,12 @@ class KneserNey:
     """
 
     def __init__(
-        self,
-        counts: np.ndarray,
-        unigrams: np.ndarray,
-        levels: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]] = (),
+        self, counts: np.ndarray, unigrams: np.ndarray, levels: Sequence[tuple[Level, np.ndarray]] = ()
     ) -> None:
         self.order, self.vocab_size = len(levels) + 1, len(counts)
         self.counts, self._unigrams = counts, unigrams
         discounts, self.unigram = smooth_words(unigrams)
-        self._orders = [SmoothedOrder(Level(sizes, words, len(counts)), numbers) for sizes, words, numbers in levels]
+        self._orders = [SmoothedOrder(*level) for level in levels]
         self.discounts = [discounts, *(order.discounts for order in self._orders)]
 
     @classmethod
@@ -85,8 +82,8 @@ class KneserNey:
             raise OptionError(f"`order` must be a whole number from 1, but is {order!r}; 5 is usual")
         text = _after_start(ids, vocab_size)
         if len(text) == 1 or not text.all():
-            have = "padding is among them" if len(text) > 1 else "there is none"
-            raise OptionError(f"an n-gram model is made of the ids of a text, but {have}: give one or more, from 1")
+            have = "padding (id 0) is among them" if len(text) > 1 else "there is none"
+            raise OptionError(f"an n-gram model is made of the token ids of a text, but {have}")
         places, nodes = _places(text), text
         raw = counts = np.bincount(text[1:], minlength=vocab_size)
         begins, adjusted, grams = np.zeros(vocab_size, bool), [], []
@@ -104,11 +101,12 @@ class KneserNey:
             # An n-gram without its first word is the (n-1)-gram that ends at the same place.
             adjusted.append(_narrow(np.where(begins, counts, np.bincount(nodes[at], minlength=len(counts)))))
             contexts, words = np.divmod(keys, vocab_size)
-            grams.append((_narrow(np.bincount(contexts, minlength=len(counts))), _narrow(words)))
+            sizes = _narrow(np.bincount(contexts, minlength=len(counts)))
+            grams.append(Level(sizes, _narrow(words), vocab_size))
             counts, begins, nodes = np.diff(firsts, append=len(is_first)), places[at] == n - 1, longer
         adjusted.append(_narrow(counts))
         del text, places, nodes
-        return cls(_narrow(raw), adjusted[0], [(*gram, more) for gram, more in zip(grams, adjusted[1:], strict=True)])
+        return cls(_narrow(raw), adjusted[0], list(zip(grams, adjusted[1:], strict=True)))
 
     def target_logprobs(self, ids: np.ndarray | Sequence[int]) -> np.ndarray:
         """How likely each word of a text is after those before it in its sentence.
@@ -237,7 +235,8 @@ class KneserNey:
         if sorted(arrays) != sorted(names):
             raise damaged_arrays(path, f"an n-gram model is {', '.join(names)}, but it holds {', '.join(arrays):.80}")
         counts, unigrams, *others = (arrays[name] for name in names)
-        levels = list(zip(others[::3], others[1::3], others[2::3], strict=True))
+        grams = [Level(sizes, words, len(counts)) for sizes, words in zip(others[::3], others[1::3], strict=True)]
+        levels = list(zip(grams, others[2::3], strict=True))
         if fault := _fault(counts, unigrams, levels):
             raise damaged_arrays(path, fault)
         return cls(counts, unigrams, levels)
@@ -270,6 +269,8 @@ def _after_start(ids: np.ndarray | Sequence[int], vocab_size: int) -> np.ndarray
     ids = np.asarray(ids)
     if ids.ndim != 1 or (ids.size and ids.dtype.kind not in "iu"):
         raise OptionError(f"token ids must be whole numbers in one row, but are {ids.dtype} of shape {ids.shape}")
+    if len(ids) >= 1 << 31:
+        raise OptionError(f"an n-gram model reads up to 2^31 token ids, but there are {len(ids):,}: give fewer")
     text = np.full(1 + len(ids), EOS, np.int32)
     if ids.size:
         low, high = int(ids.min()), int(ids.max())
@@ -292,18 +293,17 @@ def _narrow(numbers: np.ndarray) -> np.ndarray:
     return numbers.astype(np.min_scalar_type(int(numbers.max(initial=0))))
 
 
-def _fault(counts: np.ndarray, unigrams: np.ndarray, levels: Sequence[tuple[np.ndarray, ...]]) -> str | None:
+def _fault(counts: np.ndarray, unigrams: np.ndarray, levels: Sequence[tuple[Level, np.ndarray]]) -> str | None:
     """What keeps arrays from being a model, in words; None if nothing."""
-    if len(counts) < len(SPECIALS) or len(unigrams) != len(counts):
-        return f"it must have a count for each word, but has {len(counts)} and {len(unigrams)}"
-    for array in (counts, unigrams):
-        if array[PAD] or not 0 < array.sum(dtype=np.float64) < 1 << 53:
-            return "its single words must have counts, and padding none"
     contexts = len(counts)
-    for n, (sizes, words, adjusted) in enumerate(levels, 2):
-        if fault := Level(sizes, words, len(counts)).fault(contexts):
+    if contexts < len(SPECIALS) or len(unigrams) != contexts:
+        return f"it must have a count for each word, but has {contexts} and {len(unigrams)}"
+    if counts[PAD] or unigrams[PAD] or not (counts.any() and unigrams.any()):
+        return "its words must have counts, and padding none"
+    for n, (grams, adjusted) in enumerate(levels, 2):
+        if fault := grams.fault(contexts):
             return f"{fault} (order {n})"
-        if len(adjusted) != len(words) or not adjusted.all() or adjusted.sum(dtype=np.float64) >= 1 << 53:
+        contexts = len(grams.words)
+        if len(adjusted) != contexts or not adjusted.all():
             return f"each n-gram must have a count (order {n})"
-        contexts = len(words)
     return None

@@ -31,7 +31,7 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray])
 
     Args:
         path: of the file, which is replaced.
-        arrays: (n,) each, of unsigned whole numbers.
+        arrays: (n,) each, uint8, uint16 or uint32.
 
     Raises:
         BundleError: the file cannot be written.
@@ -92,8 +92,8 @@ def _parse(data: bytes) -> np.ndarray:
     if np.lib.format.read_magic(file) != (1, 0):
         raise ValueError("an array is of another version of the format")
     shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-    if dtype.kind != "u" or not dtype.isnative or len(shape) != 1:
-        raise ValueError(f"an array must be a row of unsigned whole numbers, but is {dtype} of shape {shape}")
+    if dtype.kind != "u" or dtype.itemsize > 4 or not dtype.isnative or len(shape) != 1:
+        raise ValueError(f"an array must be a row of whole numbers, but is {dtype} of shape {shape}")
     # NumPy would make an array of the size that the file declares, before it looks whether that is there.
     if len(data) - file.tell() != shape[0] * dtype.itemsize:
         raise ValueError(f"an array does not have the {shape[0]} numbers that it declares")

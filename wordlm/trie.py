@@ -17,7 +17,7 @@ class Level:
     """The n-grams of one order.
 
     Args:
-        sizes: (contexts,) how many n-grams each context has.
+        sizes: (contexts,) how many n-grams each context has: unsigned, of 4 bytes at most.
         words: (n-grams,) their last words.
         vocab_size: words are below it.
 
@@ -66,9 +66,6 @@ class Level:
     def fault(self, contexts: int) -> str | None:
         """What keeps the arrays from being a level on top of one with so many n-grams, in words; None if nothing."""
         if len(self.sizes) != contexts or self.starts[-1] != len(self.words):
-            return "its arrays do not fit together"
-        # Above, the sum may have gone round.
-        if self.sizes.max(initial=0) > len(self.words) or self.sizes.sum(dtype=np.float64) != len(self.words):
             return "its arrays do not fit together"
         if self.words.max(initial=0) >= self._vocab_size:
             return f"an id is not below {self._vocab_size}"
