@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from wordlm.errors import OptionError
 from wordlm.prompts import read_prompt
 from wordlm.tokenizer import Tokenizer
 from wordlm.vocab import EOS, UNK, Vocabulary
+from wordlm.wordforms import Memo
 
 _NO_WORDS: Mapping[str, int] = {}
 
@@ -85,6 +87,8 @@ class Suggester:
     ) -> None:
         self._engine, self._tokenizer, self._vocabulary, self._extra = engine, tokenizer, vocabulary, extra
         self._completer = Completer(vocabulary)
+        # Prompts are read chunk by chunk between spaces: those that were met before need not be read again.
+        self._ids_of = Memo(self._read_chunk)
         self._read: list[int] = []
         # States after so many of these ids. A prediction is as long as the vocabulary, so only the last one is kept.
         self._states: list[tuple[int, Any]] = []
@@ -107,14 +111,15 @@ class Suggester:
             )
         ids = [EOS]
         for number, line in enumerate(lines):
-            ids += [*([EOS] if number else []), *self._ids(line)]
+            ids += [EOS] if number else []
+            ids += chain.from_iterable(map(self._ids_of.__getitem__, line.split(" ")))
         logprobs = self._predict(ids)
         best = self._completer.best(logprobs, prefix, k)
         probabilities = np.exp(logprobs[best].astype(np.float64)).tolist()
         return [Suggestion(*pair) for pair in zip(self._vocabulary.decode(best), probabilities, strict=True)]
 
-    def _ids(self, line: str) -> list[int]:
-        prompt = read_prompt(line, self._tokenizer, self._vocabulary)
+    def _read_chunk(self, chunk: str) -> list[int]:
+        prompt = read_prompt(chunk, self._tokenizer, self._vocabulary)
         pairs = zip(prompt.tokens, prompt.ids, strict=True)
         return [self._extra.get(token, UNK) if id == UNK else id for token, id in pairs]
 
@@ -130,6 +135,7 @@ class Suggester:
         # The last id is read again even where its state is known: the prediction comes with it.
         while self._states and self._states[-1][0] > min(common, len(ids) - 1):
             self._states.pop()
+        self._read, self._logprobs = ids, None
         done, state = self._states[-1] if self._states else (0, None)
         *before, last = ids[done:]
         if before:
@@ -139,5 +145,5 @@ class Suggester:
             state = self._engine.initial_state(1)
         logprobs, state = self._engine.step(np.array([last]), state)
         self._states.append((len(ids), state))
-        self._read, self._logprobs = ids, logprobs[0]
-        return logprobs[0]
+        self._logprobs = logprobs[0]
+        return self._logprobs

@@ -13,6 +13,8 @@ from wordlm.writer import write
 
 # As many as Alt and a digit can pick.
 MOST = 9
+# Characters, some hundred words.
+_FAR = 2000
 
 
 class TypingLine:
@@ -168,7 +170,11 @@ class TypingLine:
         self._change(start, written + space, "pick")
 
     def _written(self, line: str, *words: str) -> str:
-        return write(read_prompt(line, self._tokenizer, self._vocabulary), words, self._tokenizer)
+        """The line with some words behind it."""
+        # What stands far before has no say in their spaces.
+        cut = line.find(" ", len(line) - _FAR) if len(line) > _FAR else 0
+        prompt = read_prompt(line[cut:], self._tokenizer, self._vocabulary)
+        return line[:cut] + write(prompt, words, self._tokenizer)
 
     def _change(self, start: int, end: str, way: str) -> None:
         """The text from `start` on becomes `end`."""

@@ -113,7 +113,9 @@ def draw(line: TypingLine, columns: int, rows: int) -> str:
     height = max(1, rows - 3)
     text: list[str] = []
     for paragraph in reversed(line.text.rsplit("\n", height)[-height:]):
-        text = _wrap(paragraph, width) + text
+        # What is far above the screen need not be wrapped; the cut moves rarely, as all lines move with it.
+        cut = max(0, len(paragraph) // (width * height) - 1) * width * height
+        text = _wrap(paragraph[cut:], width) + text
     text = text[-height:]
     choice, used = [], 0
     for number, suggestion in enumerate(line.suggestions, 1):
