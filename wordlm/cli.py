@@ -17,7 +17,6 @@ from wordlm.cli_generate import generate
 from wordlm.cli_options import Group, given, json_option, options_of, set_kind, text_options
 from wordlm.cli_rescore import rescore
 from wordlm.cli_score import score
-from wordlm.cli_score import score
 from wordlm.cli_suggest import suggest
 from wordlm.cli_vectors import vectors
 from wordlm.config import PRESETS, DataConfig, ModelConfig, TrainConfig
@@ -194,7 +193,7 @@ def _facts(lm: LanguageModel) -> Iterator[tuple[str, str]]:
     yield "versions", ", ".join(f"{name} {version}" for name, version in data["versions"].items())
 
 
-for command in (generate, evaluate, score, rescore, compare, vectors):
+for command in (generate, suggest, score, evaluate, compare, rescore, vectors):
     main.add_command(command)
 
 if __name__ == "__main__":
