@@ -1,4 +1,4 @@
-"""The weights of a mixture: what is accepted, and what expectation maximization finds, by closed forms and by search."""
+"""The weights of a mixture: what is accepted, and what expectation maximization finds, by closed forms and a grid."""
 
 import doctest
 import json
