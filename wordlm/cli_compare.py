@@ -89,9 +89,10 @@ def _print(found: Comparison) -> None:
         cells = [f"{name:{widths[0]}}", *(f"{cell:>{width}}" for cell, width in zip(figures, widths[1:], strict=True))]
         click.echo("  ".join(cells).rstrip())
     if found.unknown:
-        words = ", ".join(f"{word} ({count:,})" for word, count in found.unknown)
-        what = f"{found.left_out:,} pairs are left out" if found.left_out else "read as <unk>"
-        warn([f"the model does not know some words, most often, by pairs, {words}: {what}"])
+        (word, count), *others = found.unknown
+        words = ", ".join([f"{word} (in {count:,} pairs)", *(f"{word} ({count:,})" for word, count in others)])
+        what = f"{found.left_out:,} pairs are left out" if found.left_out else "all pairs count all the same"
+        warn([f"the model does not know {words}: {what}"])
     if found.ties:
         warn([f"in {found.ties:,} pairs both sentences are equally likely, which is no success"])
 

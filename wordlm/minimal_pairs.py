@@ -122,7 +122,7 @@ def compare(
             tally = tallies.setdefault(pair.group, _Tally())
             good, good_unknown = _read(pair.good, tokenizer, vocabulary, extra)
             bad, bad_unknown = _read(pair.bad, tokenizer, vocabulary, extra)
-            unknown.update(good_unknown.keys() | bad_unknown.keys())
+            unknown.update((good_unknown | bad_unknown).keys())
             if include_unknown or (good_unknown == bad_unknown and good_unknown.keys() <= extra.keys()):
                 counted.append(tally)
                 sentences += [good, bad]
