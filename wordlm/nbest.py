@@ -120,7 +120,11 @@ def _parse_record(line: str, where: str) -> Hypothesis:
     except (ValueError, RecursionError) as error:
         fault = str(error)
     if fault:
-        raise ListFault(f"{where}: not a JSON object ({fault}), as the lines before it are; mend or remove it", None)
+        raise ListFault(
+            f"{where}: not a JSON object ({fault}); a line must be one, with the keys id, hypothesis and score, as "
+            "the first one begins: mend or remove it",
+            None,
+        )
     id = record.get("id")
     id = str(id) if isinstance(id, str | int) and not isinstance(id, bool) else None
     rules = {
