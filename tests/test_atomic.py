@@ -1,4 +1,4 @@
-"""A folder that appears whole or not at all, whatever fails and whenever."""
+"""A folder, or a file, that appears whole or not at all, whatever fails and whenever."""
 
 import doctest
 import os
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from wordlm import atomic
-from wordlm.atomic import atomic_folder
+from wordlm.atomic import atomic_folder, replace_file
 
 
 def fill(folder, content):
@@ -105,3 +105,25 @@ def test_what_is_kept_moves_over(tmp_path):
     assert contents(tmp_path) == {"a/file": "new", "a/more": "more"}
     replace(tmp_path / "b", keep="kept")
     assert contents(tmp_path / "b") == {"file": "new", "more": "more"}
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_file_is_replaced(tmp_path, there):
+    if there:
+        (tmp_path / "file").write_text("old, and longer")
+    replace_file(tmp_path / "file", b"new")
+    assert contents(tmp_path) == {"file": "new"}
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+@pytest.mark.parametrize("call", ["open", "fsync", "replace"])
+def test_a_file_that_cannot_be_replaced_stays(tmp_path, monkeypatch, error, call):
+    def fail(*_, **__):
+        raise error
+
+    (tmp_path / "file").write_text("old")
+    monkeypatch.setattr("builtins.open" if call == "open" else f"os.{call}", fail)
+    with pytest.raises(error):
+        replace_file(tmp_path / "file", b"new")
+    monkeypatch.undo()
+    assert contents(tmp_path) == {"file": "old"}

@@ -22,13 +22,15 @@ import pytest
 
 import wordlm.bundle
 import wordlm.weights
-from wordlm.bundle import FORMAT_VERSION, check_target, checkpoint_folder, load_bundle, save_bundle
+from wordlm.bundle import FORMAT_VERSION, load_bundle, save_bundle, update_metadata
 from wordlm.checkpoint import write_checkpoint
 from wordlm.config import ModelConfig, TextConfig
 from wordlm.engine import Engine
 from wordlm.errors import BundleError
 from wordlm.layout import weight_shapes
 from wordlm.model import build_model, get_weights, set_weights
+from wordlm.model_folder import check_target, checkpoint_folder
+from wordlm.ngram import KneserNey
 from wordlm.vocab import Vocabulary
 
 # Keras' saver, not ours.
@@ -58,8 +60,8 @@ def tiny_model(config=CONFIG):
     return model
 
 
-def save(path, model=None, config=CONFIG, metadata=None, overwrite=False):
-    save_bundle(path, model or tiny_model(config), config, TEXT, Vocabulary(WORDS), metadata or {}, overwrite)
+def save(path, model=None, config=CONFIG, metadata=None, overwrite=False, **more):
+    save_bundle(path, model or tiny_model(config), config, TEXT, Vocabulary(WORDS), metadata or {}, overwrite, **more)
     return Path(path)
 
 
@@ -224,6 +226,115 @@ def test_bundle_of_format_1():
     engine = Engine(bundle.config, weights)
     logprobs, _ = engine.run(np.array([PROMPT]))
     np.testing.assert_allclose(np.asarray(logprobs)[0, -1], GOLDEN, atol=1e-5)
+
+
+# The n-gram model beside it
+
+TOKENS = [3, 5, 7, 4, 2, 3, 6, 8, 9, 3, 10, 4, 2]  # the cat sat . the dog ran on the mat .
+
+
+@pytest.fixture(scope="module")
+def with_ngram(tmp_path_factory):
+    """A bundle with an n-gram model, which no test may change."""
+    return save(tmp_path_factory.mktemp("ngram") / "tiny", ngram=KneserNey.fit(TOKENS, 12))
+
+
+def test_an_ngram_model_is_saved_and_read_back(with_ngram):
+    assert sorted(os.listdir(with_ngram)) == ["config.json", "metadata.json", "model.keras", "ngram.npz", "vocab.txt"]
+    bundle = load_bundle(with_ngram)
+    assert bundle.metadata["sha256"].keys() == {"config.json", "vocab.txt", "model.keras", "ngram.npz"}
+    assert bundle.has_ngram
+    assert bundle.ngram is bundle.ngram  # read once
+    expected = KneserNey.fit(TOKENS, 12).target_logprobs(TOKENS)
+    np.testing.assert_array_equal(bundle.ngram.target_logprobs(TOKENS), expected)
+
+
+@pytest.mark.parametrize("folder", [V1, "saved"])
+def test_a_bundle_without_an_ngram_model_says_how_to_get_one(saved, folder):
+    bundle = load_bundle(saved if folder == "saved" else folder)
+    assert not bundle.has_ngram
+    ways = r"train it with `wordlm train --with-ngram`, or give its text with `--train TEXT`"
+    with pytest.raises(BundleError, match=f"has no n-gram model: {ways}"):
+        _ = bundle.ngram
+
+
+def test_an_ngram_model_is_replaced_with_the_rest(with_ngram, tmp_path):
+    path = Path(shutil.copytree(with_ngram, tmp_path / "model"))
+    with pytest.raises(BundleError, match="holds a saved model already"):
+        check_target(path)
+    save(path, overwrite=True)
+    assert "ngram.npz" not in os.listdir(path)
+    assert not load_bundle(path).has_ngram
+
+
+def test_an_ngram_model_of_other_words_is_not_saved(tmp_path):
+    with pytest.raises(BundleError, match="the n-gram model has 13 words, but the model 12"):
+        save(tmp_path / "model", ngram=KneserNey.fit(TOKENS, 13))
+    assert os.listdir(tmp_path) == []
+
+
+def of_other_words(folder):
+    KneserNey.fit(TOKENS, 13).save(folder / "ngram.npz")
+    sign(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda folder: os.remove(folder / "ngram.npz"), "ngram.npz is damaged: it is not a file"),
+        (lambda folder: KneserNey.fit([3, 2], 12).save(folder / "ngram.npz"), "ngram.npz is damaged: its sha256"),
+        (of_other_words, "ngram.npz is damaged: it knows 13 words, but config.json says 12"),
+        (lambda folder: [(folder / "ngram.npz").write_bytes(b"PK"), sign(folder)], "it is not a whole .npz file"),
+    ],
+)
+def test_a_damaged_ngram_model_leaves_the_rest_in_use(with_ngram, tmp_path, change, message):
+    folder = Path(shutil.copytree(with_ngram, tmp_path / "copy"))
+    change(folder)
+    bundle, _ = read(folder)
+    with pytest.raises(BundleError, match=message) as caught:
+        _ = bundle.ngram
+    assert "\n" not in str(caught.value)
+    assert str(folder) in str(caught.value)
+
+
+# Its metadata, changed later
+
+
+def test_metadata_can_be_added_and_changed(copy):
+    before = load_bundle(copy).metadata
+    update_metadata(copy, {"mixture": {"lstm": np.float32(0.5), "cache": float("nan")}, "seed": 8})
+    after = load_bundle(copy).metadata
+    assert after == before | {"mixture": {"lstm": 0.5, "cache": None}, "seed": 8}
+    assert sorted(os.listdir(copy)) == ["config.json", "metadata.json", "model.keras", "vocab.txt"]
+    read(copy)
+
+
+def test_metadata_of_what_is_no_bundle_are_left_alone(copy, tmp_path):
+    with pytest.raises(BundleError, match="there is no model at"):
+        update_metadata(tmp_path / "nowhere", {"seed": 8})
+    (copy / "vocab.txt").write_text("other words")
+    before = (copy / "metadata.json").read_bytes()
+    with pytest.raises(BundleError, match=r"vocab.txt is damaged"):
+        update_metadata(copy, {"seed": 8})
+    assert (copy / "metadata.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_metadata_stay_where_they_cannot_be_replaced(copy, monkeypatch, error, call):
+    def fail(*_):
+        raise error
+
+    before = (copy / "metadata.json").read_bytes()
+    monkeypatch.setattr(os, call, fail)
+    kind = BundleError if isinstance(error, OSError) else KeyboardInterrupt
+    with pytest.raises(kind) as caught:
+        update_metadata(copy, {"seed": 8})
+    if kind is BundleError:
+        assert re.search(r"cannot write .*metadata.json: No space left on device; check", str(caught.value))
+    monkeypatch.undo()
+    assert (copy / "metadata.json").read_bytes() == before
+    assert len(os.listdir(copy)) == 4
 
 
 # Where it is saved

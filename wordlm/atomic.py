@@ -1,4 +1,4 @@
-"""A folder that appears whole or not at all."""
+"""A folder, or a file, that appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -54,6 +54,35 @@ def atomic_folder(target: Path, keep: str | None = None) -> Iterator[Path]:
         shutil.rmtree(new, ignore_errors=True)
         if target.exists():
             shutil.rmtree(old, ignore_errors=True)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Gives a file new content, whole or not at all; the old one stays where anything fails.
+
+    Args:
+        path: of the file, in a folder that is there. A link is not followed.
+        content: all its bytes.
+
+    Raises:
+        OSError: the disk refuses.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     replace_file(Path(folder, "notes.txt"), b"all of it")
+        ...     os.listdir(folder)
+        ['notes.txt']
+    """
+    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
+    try:
+        with open(new, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(new, path)
+        _sync_folder(path.parent)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

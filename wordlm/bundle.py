@@ -1,14 +1,6 @@
-"""The saved model: a folder, complete by itself, and the one module that knows its file names.
+"""The saved model: a folder, complete by itself, written whole or not at all.
 
-| file          | holds                                                                         |
-|---------------|-------------------------------------------------------------------------------|
-| config.json   | format_version, the model's config ("model"), the tokenizer's config ("text") |
-| vocab.txt     | a token a line, line number = id                                              |
-| model.keras   | the Sequential, as Keras saves it, without an optimizer                       |
-| metadata.json | provenance, and the sha256 of the three files above                           |
-| checkpoint/   | only while training                                                           |
-
-Loading runs no code from the folder: the configs are checked, and of model.keras only plain arrays are read.
+Loading runs no code from the folder: the configs are checked, and of the other files only plain arrays are read.
 """
 
 from __future__ import annotations
@@ -26,21 +18,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import wordlm
-from wordlm.atomic import atomic_folder
-from wordlm.checkpoint import has_checkpoint
+from wordlm.atomic import atomic_folder, replace_file
 from wordlm.config import ModelConfig, TextConfig
 from wordlm.errors import BundleError, OptionError
 from wordlm.layout import weight_shapes
+from wordlm.model_folder import CHECKPOINT, CONFIG, METADATA, MODEL, NGRAM, VOCABULARY, check_target, missing_files
 from wordlm.vocab import Vocabulary
 from wordlm.weights import damaged, find_weights, open_file, read_weights
 
 if TYPE_CHECKING:
     import keras
 
+    from wordlm.ngram import KneserNey
+
 FORMAT_VERSION = 1
-CONFIG, VOCABULARY, MODEL, METADATA = FILES = ("config.json", "vocab.txt", "model.keras", "metadata.json")
-CHECKPOINT = "checkpoint"
-# The most bytes that a file may have, so that a made one cannot fill the memory (weights.py sees to model.keras).
+# The most bytes that a file may have, so that a made one cannot fill the memory; weights.py and npz.py see to theirs.
 LIMITS = {CONFIG: 1 << 20, VOCABULARY: 1 << 28, METADATA: 1 << 26}
 
 
@@ -63,47 +55,33 @@ class Bundle:
         """
         return read_weights(self.path / MODEL, self.config, self.metadata["sha256"][MODEL])
 
+    @property
+    def has_ngram(self) -> bool:
+        """Whether a Kneser-Ney model was saved with it."""
+        return NGRAM in self.metadata["sha256"]
 
-def checkpoint_folder(path: str | os.PathLike[str]) -> Path:
-    """Where a training that writes to `path` keeps what it needs to go on.
+    @cached_property
+    def ngram(self) -> KneserNey:
+        """The Kneser-Ney model of the training text, read at the first use.
 
-    Example:
-        >>> checkpoint_folder("models/book").as_posix()
-        'models/book/checkpoint'
-    """
-    return Path(path) / CHECKPOINT
+        Raises:
+            BundleError: there is none, or ngram.npz is damaged, or of another model.
+        """
+        from wordlm.ngram import KneserNey
 
-
-def check_target(path: str | os.PathLike[str], overwrite: bool = False) -> None:
-    """Checks that a bundle may be saved at `path`; a training asks before it begins, not after.
-
-    A path that is not there, an empty folder, and one with nothing but a checkpoint are free. A bundle is
-    replaced with `overwrite` only, any other file or folder never.
-
-    Raises:
-        BundleError: the path is taken.
-
-    Example:
-        >>> check_target(__file__)  # doctest: +ELLIPSIS
-        Traceback (most recent call last):
-        ...
-        wordlm.errors.BundleError: ...bundle.py is a file: a model is saved as a folder, give another path
-    """
-    if not os.path.lexists(path):
-        return
-    if not os.path.isdir(path):
-        raise BundleError(f"{path} is a file: a model is saved as a folder, give another path")
-    if os.path.ismount(path):  # It cannot be renamed, which is what makes the writing atomic.
-        raise BundleError(f"{path} is a mount point, which a model cannot replace: give a folder inside it")
-    entries = _list(path)
-    if not entries or (entries == {CHECKPOINT} and checkpoint_folder(path).is_dir()):
-        return
-    strangers = sorted(entries - {*FILES, CHECKPOINT})
-    if strangers or not entries >= {CONFIG, MODEL}:
-        what = f"{path} is not a saved model, or not that alone: it holds {(strangers or sorted(entries))[0]!r}"
-        raise BundleError(f"{what}, which is never deleted; give another path, or clear it yourself")
-    if not overwrite:
-        raise BundleError(f"{path} holds a saved model already: give --overwrite to replace it, or another path")
+        path, size = self.path / NGRAM, self.config.vocab_size
+        if not self.has_ngram:
+            have = f"{self.path} has no n-gram model"
+            raise BundleError(
+                f"{have}: train it with `wordlm train --with-ngram`, or give its text with `--train TEXT`"
+            )
+        with open_file(path) as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != self.metadata["sha256"][NGRAM]:
+                raise damaged(path, "its sha256 is not the one in metadata.json")
+        ngram = KneserNey.load(path)
+        if ngram.vocab_size != size:
+            raise damaged(path, f"it knows {ngram.vocab_size} words, but config.json says {size}")
+        return ngram
 
 
 def save_bundle(
@@ -115,6 +93,7 @@ def save_bundle(
     metadata: dict[str, Any],
     overwrite: bool = False,
     unfinished: bool = False,
+    ngram: KneserNey | None = None,
 ) -> None:
     """Saves a trained model, whole or not at all.
 
@@ -131,6 +110,7 @@ def save_bundle(
             becomes null. "created", "versions" and "sha256" are filled in here.
         overwrite: replace a bundle that is there.
         unfinished: keep the checkpoint that is there, so that training can go on.
+        ngram: a Kneser-Ney model of the training text, of the same vocabulary.
 
     Raises:
         BundleError: the path is taken, the disk refuses, or the parts do not fit together.
@@ -149,6 +129,8 @@ def save_bundle(
     check_target(path, overwrite)
     if len(vocabulary) != config.vocab_size:
         raise BundleError(f"the vocabulary has {len(vocabulary)} words, but the model {config.vocab_size}")
+    if ngram and ngram.vocab_size != config.vocab_size:
+        raise BundleError(f"the n-gram model has {ngram.vocab_size} words, but the model {config.vocab_size}")
     content = {"format_version": FORMAT_VERSION, "model": config.to_dict(), "text": text.to_dict()}
     metadata = _plain(metadata) | {"created": datetime.now(UTC).isoformat(timespec="seconds"), "versions": _versions()}
     # A link is followed, so that it still leads to the model afterwards.
@@ -158,9 +140,12 @@ def save_bundle(
             (new / CONFIG).write_bytes(_to_json(content))
             (new / VOCABULARY).write_bytes(vocabulary.to_text().encode())
             _save_model(new / MODEL, model, config)
-            metadata["sha256"] = {name: _sha256(new / name) for name in (CONFIG, VOCABULARY, MODEL)}
+            if ngram:
+                ngram.save(new / NGRAM)
+            metadata["sha256"] = {file.name: _sha256(file) for file in sorted(new.iterdir())}
             (new / METADATA).write_bytes(_to_json(metadata))
-            _ = load_bundle(new).weights
+            saved = load_bundle(new)
+            _ = saved.weights, saved.ngram if ngram else None
     except OSError as error:
         raise BundleError(f"cannot save the model at {path}: {error.strerror or error}; free the way") from error
 
@@ -187,7 +172,7 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
         wordlm.errors.BundleError: there is no model at nowhere: give the folder that `wordlm train --out` has made
     """
     folder = Path(path)
-    missing = _check_folder(folder)
+    missing = missing_files(folder)
     content = _read_json(folder / CONFIG)
     # A newer format may have other files, and says so better than a missing or changed one.
     _check_version(folder / CONFIG, content)
@@ -206,6 +191,24 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
     with open_file(folder / MODEL) as file:
         find_weights(folder / MODEL, file, config)
     return Bundle(folder, config, text, vocabulary, metadata)
+
+
+def update_metadata(path: str | os.PathLike[str], changes: dict[str, Any]) -> None:
+    """Adds to what a saved model's metadata.json says, or changes it; the file is replaced whole or not at all.
+
+    Args:
+        path: the folder, with a model that loads.
+        changes: new values by their keys; what JSON knows, as in `save_bundle`.
+
+    Raises:
+        BundleError: there is no such model, or the disk refuses.
+    """
+    bundle = load_bundle(path)
+    try:
+        replace_file(bundle.path / METADATA, _to_json(_plain(bundle.metadata | changes)))
+    except OSError as error:
+        have = f"cannot write {bundle.path / METADATA}: {error.strerror or error}"
+        raise BundleError(f"{have}; check its permissions") from error
 
 
 def _save_model(path: Path, model: keras.Sequential, config: ModelConfig) -> None:
@@ -241,34 +244,6 @@ def _to_json(content: dict[str, Any]) -> bytes:
 def _sha256(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _list(folder: str | os.PathLike[str]) -> set[str]:
-    try:
-        return set(os.listdir(folder))
-    except OSError as error:
-        raise BundleError(f"cannot read the folder {folder}: {error.strerror}; check its permissions") from error
-
-
-def _check_folder(folder: Path) -> list[str]:
-    """Says in which way a path is not a bundle, or else which of a bundle's files it lacks."""
-    if not os.path.lexists(folder):
-        raise BundleError(f"there is no model at {folder}: give the folder that `wordlm train --out` has made")
-    if not os.path.isdir(folder):
-        raise BundleError(f"{folder} is not a folder: a saved model is a folder with {', '.join(FILES)}")
-    entries = _list(folder)
-    missing = [name for name in FILES if name not in entries]
-    if missing == list(FILES) and CHECKPOINT in entries:
-        what = f"{folder} holds a training that has not finished"
-        if has_checkpoint(folder / CHECKPOINT):
-            raise BundleError(f"{what}: go on with `wordlm train --resume {folder}`")
-        raise BundleError(f"{what}, and left nothing to go on with: train again with `--out {folder}`")
-    if {CONFIG, MODEL} <= set(missing):
-        what = f"{folder} is not a saved model: it has no {', '.join(missing)}"
-        raise BundleError(f"{what}; give the folder that `wordlm train --out` has made")
-    if CONFIG in missing:
-        raise damaged(folder / CONFIG, "it is missing")
-    return missing
 
 
 def _read(path: Path) -> bytes:

@@ -50,6 +50,7 @@ def main() -> None:
 @click.option("--valid", multiple=True, help="text to validate on; left out: the end of TEXTS is held out")
 @click.option("--test", multiple=True, help="text for a final figure")
 @click.option("--overwrite", is_flag=True, help="replace the model that is at --out")
+@click.option("--with-ngram", is_flag=True, help="save a Kneser-Ney model of the text too, to mix and to compare with")
 @click.option("--resume", "resume_path", metavar="DIR", help="go on with an interrupted training")
 @options_of(DataConfig)
 @text_options
@@ -64,6 +65,7 @@ def train(
     valid: tuple[str, ...],
     test: tuple[str, ...],
     overwrite: bool,
+    with_ngram: bool,
     resume_path: str | None,
     quiet: bool,
     as_json: bool,
@@ -87,7 +89,8 @@ def train(
     try:
         if resume_path:
             others = {"TEXTS": texts, "--out": out, "--preset": preset, "--valid": valid, "--test": test}
-            others |= {"--overwrite": overwrite or None, f"--{options['kind']}": options["kind"]}
+            others |= {"--overwrite": overwrite or None, "--with-ngram": with_ngram or None}
+            others |= {f"--{options['kind']}": options["kind"]}
             others |= {f"--{name.replace('_', '-')}": value for name, value in options.items() if name != "kind"}
             wrong = [name for name, value in others.items() if value is not None and value != ()]
             wrong = [name for name in wrong if name not in ("--epochs", "--minutes")]
@@ -111,6 +114,7 @@ def train(
                 valid=valid or None,
                 test=test or None,
                 overwrite=overwrite,
+                with_ngram=with_ngram,
                 listener=display,
                 **given(options),
             )
@@ -167,8 +171,8 @@ def _epochs(lm: LanguageModel) -> str:
 
 
 def _facts(lm: LanguageModel) -> Iterator[tuple[str, str]]:
-    from wordlm.bundle import checkpoint_folder
     from wordlm.checkpoint import has_checkpoint
+    from wordlm.model_folder import checkpoint_folder
 
     config, data = lm.config, lm.metadata
     size = f"{config.units} units, " + (f"windows of {config.context}" if config.context else "streams")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wordlm import generation
-from wordlm.bundle import check_target, checkpoint_folder, save_bundle
+from wordlm.bundle import save_bundle
 from wordlm.checkpoint import has_checkpoint, read_info
 from wordlm.config import ModelConfig, SamplingConfig, TextConfig, TrainConfig, configure
 from wordlm.corpus import Corpus, load_corpus
@@ -26,6 +26,7 @@ from wordlm.errors import BundleError, TrainingError, WordlmError
 from wordlm.language_model import LanguageModel
 from wordlm.loading import load
 from wordlm.model import build_model, get_weights, load_keras
+from wordlm.model_folder import check_target, checkpoint_folder
 from wordlm.preparation import Paths, check_vectors, find_texts, find_vectors, read_corpus
 from wordlm.progress import listening
 from wordlm.tokenizer import Tokenizer
@@ -45,6 +46,7 @@ def train(
     valid: Paths | None = None,
     test: Paths | None = None,
     overwrite: bool = False,
+    with_ngram: bool = False,
     listener: Listener | None = None,
     **options: Any,
 ) -> LanguageModel:
@@ -57,6 +59,7 @@ def train(
         valid: texts to validate on; None holds out the end of `texts`.
         test: texts for a final figure.
         overwrite: replace a model that is at `out`.
+        with_ngram: count the training text's n-grams too, for a Kneser-Ney model that is saved beside the network.
         listener: hears of the progress; None shows it on the standard error.
         options: fields of `TextConfig`, `DataConfig`, `ModelConfig` and `TrainConfig`, `epochs=5` for example.
 
@@ -93,6 +96,7 @@ def train(
             "train": chosen.train.to_dict(),
             "corpus": {name: {"files": source.files, "sha256": source.sha256()} for name, source in sources.items()},
             "vectors": None if vectors is None else _provenance(vectors),
+            "with_ngram": with_ngram,
         }
         matrix = None if vectors is None else vectors.matrix
         return _run(Path(out), notes, model_config, chosen.train, chosen.text, corpus, matrix, listener, started)
@@ -168,7 +172,12 @@ def _run(
             best = min(outcome.history, key=lambda epoch: epoch["valid_perplexity"])
             if best is not outcome.history[-1]:
                 listener.message(f"the weights of epoch {best['epoch']} are kept, the best on the validation text")
-        metadata = notes | _figures(network, corpus, outcome)
+        metadata, ngram = notes | _figures(network, corpus, outcome), None
+        if notes.get("with_ngram"):  # checkpoints of earlier versions do not say
+            from wordlm.ngram import KneserNey
+
+            listener.message(f"counting the n-grams of {len(corpus.train):,} words")
+            ngram = KneserNey.fit(corpus.train, len(corpus.vocabulary))
         save_bundle(
             out,
             network,
@@ -178,6 +187,7 @@ def _run(
             metadata,
             overwrite=True,
             unfinished=outcome.interrupted,
+            ngram=ngram,
         )
     if outcome.interrupted:
         listener.message(f"stopped; the model so far is saved. {_how_to_go_on(out)}")
