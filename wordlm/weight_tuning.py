@@ -163,7 +163,7 @@ def line_search(
     changes = np.bincount(places, weights=changes, minlength=len(corners)).astype(np.int64)
     is_past = corners <= low
     first += changes[is_past].sum()
-    is_edge = ~is_past & (changes != 0)
+    is_edge = ~is_past & (changes != 0) & (corners < math.inf)  # lines may be all but parallel
     edges, changes = corners[is_edge], changes[is_edge]
     if not edges.size:
         return None
