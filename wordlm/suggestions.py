@@ -60,7 +60,7 @@ def suggest(
 
     Example:
         >>> [suggestion.word for suggestion in suggest(lm.engine, lm.tokenizer, lm.vocabulary, "I don't", prefix="S")]
-        ['see', 'said', 'she']
+        ['see', 'say', 'shout', 'Spain']
     """
     # To the suggester, a line end is the end of a paragraph; a context has none.
     lines = [context.replace("\n", " ")]

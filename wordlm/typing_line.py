@@ -15,6 +15,10 @@ from wordlm.writer import write
 MOST = 9
 # Characters, some hundred words.
 _FAR = 2000
+# In WikiText, the hyphen of well-known is a word.
+_HYPHEN = "@-@"
+# Words are told from marks as in prose, whatever the model's text was like.
+_SPLITTER = Tokenizer()
 
 
 class TypingLine:
@@ -36,7 +40,7 @@ class TypingLine:
 
     Example:
         >>> line = TypingLine(Suggester(lm.engine, lm.tokenizer, lm.vocabulary), lm.tokenizer, lm.vocabulary)
-        >>> for key in ["I", " ", "tab", "s", "tab", "."]:
+        >>> for key in ["I", " ", "tab", "tab", "s", "tab", "."]:
         ...     _ = line.press(key)
         >>> line.text
         "I don't see."
@@ -57,9 +61,11 @@ class TypingLine:
     def suggestions(self) -> list[Suggestion]:
         """The likeliest words that the word being typed may become, or next words if none is begun."""
         if self._known is None or self._known[0] != self.text:
-            *before, line = self.text.split("\n")
-            prefix = _begun(line)
-            lines = [*filter(str.strip, before), line[: len(line) - len(prefix)]]
+            *before, _ = self.text.split("\n")
+            context, prefix = self._parts()
+            if self._is_joined(context):
+                context = f"{context[:-1]} {_HYPHEN}"
+            lines = [*filter(str.strip, before), context]
             self._known = self.text, self._suggester.suggest(lines, k=self._k, prefix=prefix)
         return self._known[1]
 
@@ -99,8 +105,9 @@ class TypingLine:
                 end -= 1
             self._change(max(0, end), "", key)
         elif key == "cut":
-            words = self.text.rstrip(" ")
-            self._change(max(words.rfind(" "), words[:-1].rfind("\n")) + 1, "", key)
+            rest = self.text.rstrip(" ")
+            # A line end is deleted by itself.
+            self._change(len(rest[:-1]) if rest.endswith("\n") else 1 + max(map(rest.rfind, " \n")), "", key)
         elif key == "enter":
             self._change(len(self.text.rstrip(" ")), "\n", key)
         elif _is_text(key):
@@ -143,7 +150,7 @@ class TypingLine:
             if key == " ":
                 return
             line = self.text[self.text.rfind("\n") + 1 :].rstrip()
-            if not key.isalnum() and self._written(line, key) == line + key:
+            if not key.isalnum() and self._written(line, key).startswith(line + key):
                 self._change(start, key, "type")
                 return
         # Letters of a word are undone together.
@@ -156,25 +163,38 @@ class TypingLine:
         if not 0 <= number < len(self.suggestions):
             return
         word = self.suggestions[number].word
-        start = self.text.rfind("\n") + 1
-        line = self.text[start:]
-        prefix = _begun(line)
-        context = line[: len(line) - len(prefix)]
-        if prefix:
-            # A model of lower-case words knows no better than who types.
-            written = context + (prefix + word[len(prefix) :] if self._tokenizer.config.lowercase else word)
-        else:
-            written = self._written(context, word)
-        # Whether a space follows, the next word shows: none does after an opening bracket.
-        space = " " if self._written(context, word, "x")[-2:-1] == " " else ""
-        self._change(start, written + space, "pick")
+        context, prefix = self._parts()
+        written = self._written(context, word)
+        if prefix or self._is_joined(context):
+            if self._tokenizer.config.lowercase:
+                # The capitals of who types are better than none.
+                word = prefix + word[len(prefix) :]
+            written = context + word + (" " if written.endswith(" ") else "")
+        self._change(self.text.rfind("\n") + 1, written, "pick")
 
-    def _written(self, line: str, *words: str) -> str:
-        """The line with some words behind it."""
-        # What stands far before has no say in their spaces.
+    def _parts(self) -> tuple[str, str]:
+        """The last line: what is finished, and what is typed of a word."""
+        line = self.text[self.text.rfind("\n") + 1 :]
+        prefix = ""
+        if line and not line[-1].isspace():
+            last = _SPLITTER.tokenize(line.split()[-1])[-1]
+            if _HYPHEN in self._vocabulary:
+                last = last[last.rfind("-") + 1 :]
+            if line.endswith(last) and any(map(str.isalnum, last)):
+                prefix = last
+        return line[: len(line) - len(prefix)], prefix
+
+    def _is_joined(self, context: str) -> bool:
+        """Whether the next word is a part of the last one to who types, and a word behind a hyphen to the model."""
+        return _HYPHEN in self._vocabulary and context.endswith("-") and context[-2:-1].isalnum()
+
+    def _written(self, line: str, word: str) -> str:
+        """The line with a word or mark behind it, and with the space behind that, unless there is none."""
+        # What stands far before has no say in the spaces.
         cut = line.find(" ", len(line) - _FAR) if len(line) > _FAR else 0
         prompt = read_prompt(line[cut:], self._tokenizer, self._vocabulary)
-        return line[:cut] + write(prompt, words, self._tokenizer)
+        # On which side of a mark the space stands, a further word tells.
+        return line[:cut] + write(prompt, [word, "x"], self._tokenizer)[:-1]
 
     def _change(self, start: int, end: str, way: str) -> None:
         """The text from `start` on becomes `end`."""
@@ -183,18 +203,6 @@ class TypingLine:
         if way != "go on":
             self._changes.append((start, self.text[start:], way))
         self.text = self.text[:start] + end
-
-
-def _begun(line: str) -> str:
-    """What there is at the end of a line of a word that is not finished."""
-    if not line or line[-1].isspace():
-        return ""
-    last = _SPLITTER.tokenize(line.split()[-1])[-1]
-    return last if line.endswith(last) and any(map(str.isalnum, last)) else ""
-
-
-# Words are told from marks as in prose, whatever the model's text was like.
-_SPLITTER = Tokenizer()
 
 
 def _is_text(key: str) -> bool:
