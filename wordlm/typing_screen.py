@@ -27,6 +27,8 @@ _KEYS = {
     **{f"\x1b{number}": f"pick {number}" for number in range(1, MOST + 1)},
 }  # fmt: skip
 _KEY = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|[^\x1b\[O])|.", re.DOTALL)
+# An escape that nothing follows so soon is a key of its own.
+_ESCAPE_SECONDS = 0.05
 _UNFINISHED = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|O)?\Z")
 
 
@@ -43,7 +45,7 @@ def type_text(line: TypingLine) -> None:
         raise OptionError("typing with suggestions needs a terminal; give a context, or contexts as lines on stdin")
     keyboard, screen = sys.stdin.fileno(), sys.stderr.fileno()
     with _raw(keyboard, screen):
-        keys = _keys(keyboard)
+        keys = read_keys(keyboard, sys.stdin.encoding or "utf-8")
         while True:
             size = os.get_terminal_size(screen)
             # A terminal that does not know its size says 0.
@@ -79,13 +81,20 @@ def _raw(keyboard: int, screen: int) -> Iterator[None]:
         _put(screen, "\x1b[?1049l")
 
 
-def _keys(keyboard: int) -> Iterator[list[str]]:
-    """The keys pressed since the last look, none where nothing was for a while; until the terminal is closed."""
-    decoder = codecs.getincrementaldecoder(sys.stdin.encoding or "utf-8")("replace")
+def read_keys(keyboard: int, encoding: str) -> Iterator[list[str]]:
+    """The keys pressed since the last look, as `TypingLine.press` takes them, until the terminal is closed.
+
+    Args:
+        keyboard: what to read; nothing is echoed, and every byte comes at once.
+        encoding: the terminal's; bytes that are none of its characters are dropped.
+
+    Yields:
+        A list of keys; an empty one, where nothing was pressed for a third of a second.
+    """
+    decoder = codecs.getincrementaldecoder(encoding)("replace")
     waiting = ""
     while True:
-        # An escape that nothing follows at once is a key of its own.
-        if select.select([keyboard], [], [], 0.05 if waiting else 0.3)[0]:
+        if select.select([keyboard], [], [], _ESCAPE_SECONDS if waiting else 0.3)[0]:
             try:
                 data = os.read(keyboard, 4096)
             except OSError:  # Linux says so where the other side is closed
@@ -137,6 +146,8 @@ def _wrap(text: str, width: int) -> list[str]:
         size = _width(chunk)
         if used + size > width and size <= width:
             lines, used = [*lines, ""], 0
+            if chunk == " ":  # between two lines no space is seen
+                continue
         # What is longer than a line, Chinese for example, is cut anywhere.
         for part in chunk if size > width else [chunk]:
             size = _width(part)
