@@ -103,8 +103,9 @@ def test_other_ways_to_call_it(arguments):
 
 def test_train_prints_its_figures_as_json_and_nothing_else(book, tmp_path):
     out, err = run(
-        "train", "-", "--out", tmp_path / "m", "--json", "--valid", book, "--test", book, *SIZES, input=story()
-    )
+        "train", "-", "--out", tmp_path / "m", "--json", "--valid", book, "--test", book, "--with-ngram", *SIZES,
+        input=story(),
+    )  # fmt: skip
     figures = json.loads(out)
     assert list(figures) == [
         "model", "vocab_size", "parameters", "train_tokens", "valid_tokens", "valid_perplexity", "test_perplexity",
@@ -116,8 +117,9 @@ def test_train_prints_its_figures_as_json_and_nothing_else(book, tmp_path):
     assert "validation perplexity" in err
     assert "Holmes" not in figures["model"]
     assert sorted(path.name for path in (tmp_path / "m").iterdir()) == [
-        "config.json", "metadata.json", "model.keras", "vocab.txt",
+        "config.json", "metadata.json", "model.keras", "ngram.npz", "vocab.txt",
     ]  # fmt: skip
+    assert f"counting the n-grams of {figures['train_tokens']:,} words" in err
 
 
 def test_quiet_and_vectors_of_its_own(book, tmp_path):
@@ -222,8 +224,11 @@ def test_nothing_to_resume(copy, tmp_path):
 
 @pytest.mark.parametrize(
     "option",
-    ["--units 3", "--dropout 0", "--lines", "--preset seed", "--overwrite", "--valid x", "--out x", "--seed 0"],
-)
+    [
+        "--units 3", "--dropout 0", "--lines", "--preset seed", "--overwrite", "--valid x", "--out x", "--seed 0",
+        "--with-ngram",
+    ],
+)  # fmt: skip
 def test_resume_takes_no_other_options(copy, option):
     assert f"leave out {option.split()[0]}" in fault("train", "--resume", copy, *option.split())
 

@@ -78,6 +78,23 @@ def test_the_metadata_say_where_a_model_comes_from(trained):
     assert [epoch["epoch"] for epoch in metadata["history"]] == [1]
     assert metadata["history"][0]["sample"]
     assert metadata["interrupted"] is False
+    assert metadata["with_ngram"] is False
+    assert not (trained / "ngram.npz").exists()
+
+
+def test_the_n_grams_are_those_of_the_training_text(book, tmp_path):
+    listener = Listener()
+    options = {"with_ngram": True, "vectors": "none", "embedding_dim": 3, "test": book, "listener": listener} | TINY
+    lm = wordlm.train(book, tmp_path / "m", **options)
+    ngram = load_bundle(tmp_path / "m").ngram
+    assert (ngram.order, ngram.vocab_size) == (5, len(lm.vocabulary))
+    # What was held out to validate on is not counted.
+    assert ngram.counts.sum() == lm.metadata["train_tokens"] < lm.metadata["test_tokens"]
+    ids = lm.vocabulary.ids
+    context = [ids[word] for word in ("<eos>", '"', "I", "do")]
+    assert ngram.distribution(context).argmax() == ids["n't"]
+    assert f"counting the n-grams of {lm.metadata['train_tokens']:,} words" in listener.messages
+    assert lm.metadata["with_ngram"] is True
 
 
 def test_the_vocabulary_and_counts_are_those_of_the_text(trained):
@@ -197,7 +214,7 @@ def test_a_failure_while_saving_leaves_the_old_model_and_what_was_learned(book, 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_an_interrupted_training_is_a_model_and_can_go_on(book, tmp_path):
     listener = Listener(at_step=press_ctrl_c)
-    lm = wordlm.train(book, tmp_path / "m", listener=listener, **LONG)
+    lm = wordlm.train(book, tmp_path / "m", with_ngram=True, listener=listener, **LONG)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert lm.metadata["interrupted"] is True
     assert lm.generate(seed=1)
@@ -207,8 +224,10 @@ def test_an_interrupted_training_is_a_model_and_can_go_on(book, tmp_path):
     with pytest.raises(BundleError, match="--overwrite"):
         wordlm.train(book, tmp_path / "m", **TINY)
 
+    counts = load_bundle(tmp_path / "m").ngram.counts
     lm = wordlm.resume(tmp_path / "m", epochs=1, listener=Listener())
     assert lm.metadata["interrupted"] is False
+    assert np.array_equal(load_bundle(tmp_path / "m").ngram.counts, counts)
     assert lm.metadata["train"]["epochs"] == 1
     assert not (tmp_path / "m" / "checkpoint").exists()
     with pytest.raises(TrainingError, match="nothing to resume"):
