@@ -111,11 +111,11 @@ def test_yardsticks(bare, story, tmp_path):
     assert found["baselines"] == lm.evaluate(text, train=story).baselines
     assert all(1 < value < len(lm.vocabulary) * 10 for value in found["baselines"].values())
     out, _ = run("evaluate", bare, text, "--train", story)
-    assert f"{found['baselines']['unigram']:,.1f}" in re.search(r"^ *Unigram .*", out, re.MULTILINE)[0]
+    assert f"{found['baselines']['unigram']:,.1f}" in re.search(r"^ *unigram .*", out, re.MULTILINE)[0]
     assert f"{found['baselines']['kneser_ney']:,.1f}" in re.search(r"^ *Kneser-Ney .*", out, re.MULTILINE)[0]
     # Nothing to compare with, nothing said.
     assert figures(bare, text)["baselines"] == {"unigram": None, "kneser_ney": None}
-    assert "Unigram" not in run("evaluate", bare, text)[0]
+    assert "unigram" not in run("evaluate", bare, text)[0]
 
 
 def test_training_texts_in_several_files(bare, story, tmp_path):

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 _RESETS = ("sentence", "document", "never")
 _SECTIONS = {"mix": "With an n-gram model and a cache", "lines": "How the texts are read"}
 _PARTS = {"lstm": "network", "kneser_ney": "Kneser-Ney", "cache": "cache"}
+_BASELINES = {
+    "kneser_ney": ("Kneser-Ney", "yardstick: counts of up to five words in a row"),
+    "unigram": ("unigram", "yardstick: counts of words, whatever came before"),
+}
 
 
 @click.command(cls=Command, sections=_SECTIONS, short_help="How well a model foretells texts.")
@@ -104,16 +108,15 @@ def evaluate(
 def _rows(found: Evaluation) -> Iterator[tuple[str, str, str]]:
     """Name, value and gloss of each line of the table."""
     yield "perplexity", _number(found.perplexity), "as unsure as among so many equally likely words"
-    if found.parts and found.mixture:
-        for name, perplexity in found.parts.items():
-            if perplexity is not None:
-                yield f"  {_PARTS[name]} alone", _number(perplexity), f"{found.mixture[name]:.1%} of the mixture"
     yield "  without unknown words", _number(found.perplexity_without_oov), "of the tokens that the model knows"
-    glosses = {"kneser_ney": "yardstick: runs of words counted", "unigram": "yardstick: words counted, without context"}
-    for name, gloss in glosses.items():
-        perplexity = found.baselines[name]
+    if found.parts and found.mixture:
+        for part, perplexity in found.parts.items():
+            if perplexity is not None:
+                yield f"  {_PARTS[part]} alone", _number(perplexity), f"{found.mixture[part]:.1%} of the mixture"
+    for baseline, (name, gloss) in _BASELINES.items():
+        perplexity = found.baselines[baseline]
         if perplexity is not None:
-            yield f"  {name.replace('_', '-').title()}", _number(perplexity), gloss
+            yield f"  {name}", _number(perplexity), gloss
     yield "bits a word", f"{found.bits_per_word:.3f}", "mean surprisal"
     yield "bits a character", f"{found.bits_per_character:.3f}", "spaces and line ends counted"
     yield "tokens", f"{found.tokens:,}", "words, marks and ends of paragraphs"
