@@ -197,7 +197,7 @@ def _facts(lm: LanguageModel) -> Iterator[tuple[str, str]]:
     yield "versions", ", ".join(f"{name} {version}" for name, version in data["versions"].items())
 
 
-for command in (generate, suggest, score, evaluate, compare, rescore, vectors):
+for command in (generate, suggest, evaluate, score, compare, rescore, vectors):
     main.add_command(command)
 
 if __name__ == "__main__":
