@@ -71,7 +71,7 @@ def test_any_sentences_of_an_engine_that_only_predicts(sentences):
 
 
 @pytest.mark.parametrize("kind", ["streams", "windows", "plain"])
-@pytest.mark.parametrize(("name", "limit"), [("_SENTENCES", 1), ("_SENTENCES", 3), ("_IDS", 1), ("_IDS", 10)])
+@pytest.mark.parametrize(("name", "limit"), [("_SENTENCES", 1), ("_SENTENCES", 3), ("_WINDOWS", 2), ("_IDS", 10)])
 @given(sentences=SENTENCES)
 @settings(max_examples=15, deadline=None)
 def test_any_sentences_in_small_chunks(kind, name, limit, sentences):

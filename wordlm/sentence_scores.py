@@ -16,7 +16,9 @@ from wordlm.vocab import EOS, UNK
 
 # Sentences whose beginnings are in memory together, as far as their predictions are.
 _SENTENCES = 2048
-# Float32 numbers of the predictions that are in memory at once.
+# With a window model, which reads up to `context` words for each of them.
+_WINDOWS = 256
+# Float32 numbers of the predictions that are in memory at once, where an engine gives them as a whole.
 _FLOATS = 1 << 24
 # Ids of the sentences in memory together, each as long as the longest one.
 _IDS = 1 << 20
@@ -57,7 +59,9 @@ def score_sentences(
     scores = np.empty(len(keys))
     vocab_size = engine.config.vocab_size
     has_hidden = hasattr(engine, "logprobs_of")
-    at_once = _SENTENCES if has_hidden else max(1, min(_SENTENCES, _FLOATS // vocab_size))
+    at_once = _WINDOWS if getattr(engine.config, "context", 0) else _SENTENCES
+    if not has_hidden:
+        at_once = max(1, min(at_once, _FLOATS // vocab_size))
     done = 0
     for numbers, owners, distinct in _chunks(order, keys, at_once):
         tree = _Tree(distinct, vocab_size)
