@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
@@ -62,13 +62,13 @@ def passages_of(lm: LanguageModel, texts: Texts | Text, vectors: str | None = No
     Args:
         lm: the model.
         texts: they are gone through twice, where `vectors` are given.
-        vectors: what unknown words are read by; None: they are `<unk>`.
+        vectors: what unknown words are read by; None or "none": they are `<unk>`.
     """
     # Words are looked up in the model's vocabulary, so they are folded as it is.
     tokenizer = Tokenizer(texts.config.replace(lowercase=lm.tokenizer.config.lowercase))
     engine: Any = lm.engine
     extra: dict[str, int] = {}
-    if vectors:
+    if _are_asked(vectors):
         from wordlm.open_vocabulary import open_inputs, unknown_words
 
         engine, extra = open_inputs(unknown_words(texts, tokenizer, lm.vocabulary), engine, vectors, lm.metadata)
@@ -84,7 +84,7 @@ def with_words(lm: LanguageModel, words: Iterable[str], vectors: str | None) -> 
         vectors: as in `passages_of`; "auto": the packaged ones, where the model learned with them.
     """
     engine: Any = lm.engine
-    unknown = [word for word in dict.fromkeys(words) if word not in lm.vocabulary] if vectors else []
+    unknown = [word for word in dict.fromkeys(words) if word not in lm.vocabulary] if _are_asked(vectors) else []
     if unknown:
         from wordlm.open_vocabulary import open_inputs, usual_vectors
 
@@ -93,6 +93,10 @@ def with_words(lm: LanguageModel, words: Iterable[str], vectors: str | None) -> 
         if vectors:
             return open_inputs(unknown, engine, vectors, lm.metadata)
     return engine, {}
+
+
+def _are_asked(vectors: str | None) -> TypeGuard[str]:
+    return vectors not in (None, "none")
 
 
 def mixed(engine: Any, mixture: Mixture, ngram: KneserNey) -> Any:
@@ -221,7 +225,7 @@ def rescore(
     """As `LanguageModel.rescore`."""
     from wordlm import rescoring
 
-    if vectors:
+    if _are_asked(vectors):
         hypotheses = list(hypotheses)  # to be gone through twice
     tokens = (token for one in hypotheses for token in lm.tokenizer.tokenize(one.text)) if vectors else ()
     engine, extra = with_words(lm, tokens, vectors)
@@ -234,7 +238,7 @@ def compare(
     """As `LanguageModel.compare`."""
     from wordlm import minimal_pairs
 
-    if vectors:
+    if _are_asked(vectors):
         pairs = list(pairs)  # to be gone through twice
     texts = (text for pair in pairs for text in (pair.good, pair.bad)) if vectors else ()
     engine, extra = with_words(lm, chain.from_iterable(map(lm.tokenizer.tokenize, texts)), vectors)
