@@ -31,6 +31,7 @@ from wordlm.config import PRESETS, ModelConfig
 from wordlm.engine import Engine, State
 from wordlm.errors import BundleError, OptionError, WordlmError
 from wordlm.layout import weight_shapes
+from wordlm.measures import measure_logprobs
 
 
 def keras_logprobs(config, weights):
@@ -371,3 +372,50 @@ def test_examples():
     assert result.attempted > 0
     assert result.failed == 0
     assert State((), window=np.zeros((3, 2), np.intp)).batch_size == 3
+
+
+@pytest.mark.parametrize("options", SOME_DAILY, ids=str)
+def test_measures_are_those_of_run(options, monkeypatch):
+    monkeypatch.setattr(engine_module, "_MEASURED_ROWS", 5)
+    config = make(**options)
+    engine = Engine(config, random_weights(config))
+    is_word = TOKEN_IDS != 0
+    assert not is_word.all()
+    targets = np.random.default_rng(1).integers(0, V, TOKEN_IDS.shape)
+    begun = engine.read(TOKEN_IDS[:, :3])
+    for state in (None, begun):
+        logprobs, end = engine.run(TOKEN_IDS, state)
+        expected = measure_logprobs(logprobs[is_word], targets[is_word])
+        measures, measured_end = engine.measure(TOKEN_IDS, targets, state, look=lambda logits, words: words)
+        assert_same_state(measured_end, end)
+        for name in ("surprisal", "entropy", "rank", "confidence"):
+            found = getattr(measures, name)
+            assert found.shape == TOKEN_IDS.shape
+            np.testing.assert_allclose(found[is_word], getattr(expected, name), rtol=0, atol=TOLERANCE)
+            assert not found[~is_word].any()
+        np.testing.assert_array_equal(measures.looked, np.where(is_word, targets, 0))
+
+
+@pytest.mark.parametrize("context", [0, N])
+def test_nothing_to_measure(context):
+    config = make(context=context)
+    engine = Engine(config, random_weights(config))
+    for token_ids in (np.zeros((2, 0), int), np.zeros((2, 3), int)):
+        measures, state = engine.measure(token_ids, token_ids)
+        assert measures.surprisal.shape == token_ids.shape
+        assert_same_state(state, engine.initial_state(2))
+
+
+def test_targets_have_the_shape_of_the_ids():
+    config = make()
+    with pytest.raises(OptionError, match=r"\(1, 2\), but have \(2,\)"):
+        Engine(config, random_weights(config)).measure([[1, 2]], [1, 2])
+
+
+def test_logprobs_of_some_words():
+    config = make()
+    engine = Engine(config, random_weights(config))
+    hidden = engine.hidden(TOKEN_IDS)[0].reshape(-1, engine.hidden(TOKEN_IDS)[0].shape[-1])
+    rows, words = np.array([3, 0, 3]), np.array([1, 2, 0])
+    expected = engine.logprobs(hidden)[rows, words]
+    np.testing.assert_allclose(engine.logprobs_of(hidden, rows, words), expected, rtol=0, atol=TOLERANCE)

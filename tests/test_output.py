@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wordlm import output
-from wordlm.errors import WordlmError
+from wordlm.errors import OptionError, WordlmError
+from wordlm.measures import measure_logprobs
 from wordlm.output import OutputLayer
 
 D, V = 20, 90
@@ -119,3 +120,108 @@ def test_overflow_is_noticed(large, monkeypatch):
     hidden = np.full((1, D), 2, np.float32)
     with np.errstate(all="ignore"), pytest.raises(WordlmError, match="predicts NaN"):
         OutputLayer(kernel, BIAS).logprobs(hidden)
+
+
+def assert_measures(measures, logprobs, targets, atol=1e-5):
+    expected = measure_logprobs(logprobs, targets)
+    np.testing.assert_allclose(measures.surprisal, expected.surprisal, rtol=0, atol=atol)
+    np.testing.assert_allclose(measures.entropy, expected.entropy, rtol=0, atol=atol)
+    np.testing.assert_allclose(measures.confidence, expected.confidence, rtol=1e-5)
+    np.testing.assert_array_equal(measures.rank, expected.rank)
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("rows", [0, 1, 2, 5, 33, 700])
+def test_measures_are_those_of_float64(rows, large, monkeypatch):
+    monkeypatch.setattr(output, "_LARGE", 0 if large else KERNEL.size + 1)
+    hidden, targets = hidden_vectors(rows, 7), np.arange(rows) % V
+    measures = OutputLayer(KERNEL, BIAS).measure(hidden, targets)
+    assert measures.surprisal.dtype == measures.entropy.dtype == measures.confidence.dtype == np.float64
+    assert measures.rank.dtype == np.int64
+    assert_measures(measures, reference(hidden), targets)
+
+
+@pytest.mark.parametrize("product", [1, 4 * V, 10 * V])
+@pytest.mark.parametrize("block", [1, 3 * V + 1])
+@pytest.mark.parametrize("gathered", [1, 10, 1000])
+def test_blocks_and_threads_change_nothing(product, block, gathered, monkeypatch):
+    hidden, targets = hidden_vectors(41), np.arange(41)
+    expected = reference(hidden)
+    monkeypatch.setattr(output, "_PRODUCT_FLOATS", product)
+    monkeypatch.setattr(output, "_BLOCK_FLOATS", block)
+    monkeypatch.setattr(output, "_GATHERED_ROWS", gathered)
+    monkeypatch.setattr(output, "_PARALLEL_FLOATS", 1)
+    layer = OutputLayer(KERNEL, BIAS)
+    assert_measures(layer.measure(hidden, targets), expected, targets)
+    pieces = [(hidden[start : start + 6], targets[start : start + 6]) for start in range(0, 41, 6)]
+    measures = layer.measure_all(iter(pieces), look=lambda logits, words: logits[np.arange(len(words)), words])
+    assert_measures(measures, expected, targets)
+    # The logits that are looked at are log-probabilities, but for a number a row.
+    best = expected.max(axis=1)
+    np.testing.assert_allclose(measures.looked, expected[np.arange(41), targets] - best, rtol=0, atol=1e-5)
+
+
+def test_equal_logits_share_a_rank():
+    # A layer of two words that are the same, and a last one that is likelier.
+    kernel = np.float32([[1, 1, 2]])
+    measures = OutputLayer(kernel, np.zeros(3, np.float32)).measure(np.ones((3, 1), np.float32), [0, 1, 2])
+    np.testing.assert_array_equal(measures.rank, [2, 2, 1])
+
+
+@given(
+    st.lists(st.lists(st.floats(-100, 100, width=32), min_size=3, max_size=3), min_size=1, max_size=6),
+    st.integers(0, V - 1),
+)
+def test_what_holds_of_the_measures_of_any_vectors(rows, target):
+    hidden = np.array(rows, np.float32)
+    targets = np.full(len(rows), target)
+    layer = OutputLayer(KERNEL[:3], BIAS)
+    measures = layer.measure(hidden, targets)
+    assert_measures(measures, layer.logprobs(hidden).astype(np.float64), targets, atol=1e-3)
+    assert ((measures.entropy >= 0) & (measures.entropy <= np.log2(V) + 1e-5)).all()
+    assert (measures.surprisal >= 0).all()
+    certain = measures.rank == 1
+    np.testing.assert_allclose(2.0 ** -measures.surprisal[certain], measures.confidence[certain], rtol=1e-5)
+
+
+@pytest.mark.parametrize("impossible", [np.finfo(np.float32).min, -np.inf])
+def test_a_word_that_cannot_be_adds_nothing_to_the_entropy(impossible):
+    bias = np.float32([0, impossible, 0, 5])
+    layer = OutputLayer(np.zeros((3, 4), np.float32), bias)
+    measures = layer.measure(np.ones((2, 3), np.float32), [1, 3])
+    others = OutputLayer(np.zeros((3, 3), np.float32), bias[[0, 2, 3]]).measure(np.ones((1, 3), np.float32), [2])
+    np.testing.assert_allclose(measures.entropy, others.entropy[[0, 0]], rtol=1e-6)
+    np.testing.assert_array_equal(measures.rank, [4, 1])
+    assert measures.surprisal[0] > 1e30
+    assert measures.surprisal[1] == pytest.approx(others.surprisal[0], rel=1e-6)
+
+
+@pytest.mark.parametrize("rows", [1, 6, 700])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_not_finite_is_not_measured(bad, rows):
+    hidden = hidden_vectors(rows)
+    hidden[-1, 3] = bad
+    layer = OutputLayer(KERNEL, BIAS)
+    with np.errstate(invalid="ignore"), pytest.raises(WordlmError, match="predicts NaN"):
+        layer.measure(hidden, np.zeros(rows, int))
+    with np.errstate(invalid="ignore"), pytest.raises(WordlmError, match="predicts NaN"):
+        layer.logprobs_of(hidden, [rows - 1], [0])
+
+
+def test_targets_out_of_range_are_not_measured():
+    with pytest.raises(OptionError, match="there is 90"):
+        OutputLayer(KERNEL, BIAS).measure(hidden_vectors(2), [0, V])
+
+
+@pytest.mark.parametrize("product", [5 * V, 1 << 23])
+def test_logprobs_of_some_words(product, monkeypatch):
+    monkeypatch.setattr(output, "_PRODUCT_FLOATS", product)
+    monkeypatch.setattr(output, "_PARALLEL_FLOATS", 1)
+    monkeypatch.setattr(output, "_BLOCK_FLOATS", 2 * V)
+    hidden, rng = hidden_vectors(33), np.random.default_rng(2)
+    rows, words = rng.integers(0, 33, 100), rng.integers(0, V, 100)
+    logprobs = OutputLayer(KERNEL, BIAS).logprobs_of(hidden, rows, words)
+    assert logprobs.dtype == np.float64
+    np.testing.assert_allclose(logprobs, reference(hidden)[rows, words], rtol=0, atol=1e-5)
+    assert OutputLayer(KERNEL, BIAS).logprobs_of(hidden, [], []).shape == (0,)
+    assert OutputLayer(KERNEL, BIAS).logprobs_of(hidden[:0], [], []).shape == (0,)

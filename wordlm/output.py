@@ -154,15 +154,13 @@ class OutputLayer:
         blocks = np.array_split(np.arange(len(hidden)), self._parts(len(hidden)))
 
         def fill(block: np.ndarray) -> None:
-            for start, logits, _, sums in self._softmaxes(hidden[block[0] : block[-1] + 1], room):
+            for start, logits, _, sums in self.softmaxes(hidden[block[0] : block[-1] + 1], room):
                 start += block[0]
                 asked = order[slice(*np.searchsorted(rows, [start, start + len(logits)], sorter=order))]
                 at = rows[asked] - start
                 logprobs[asked] = logits[at, words[asked]] - np.log(sums)[at]
 
-        if len(blocks) == 1:
-            blocks and len(rows) and fill(blocks[0])
-        else:
+        if len(rows):
             with ThreadPoolExecutor(_THREADS) as pool:
                 list(pool.map(fill, blocks))
         return logprobs
@@ -189,7 +187,7 @@ class OutputLayer:
         logprobs, moments, best = np.empty((3, len(hidden)))
         rank, looked = np.empty(len(hidden), np.int64), []
         with np.errstate(invalid="ignore", over="ignore"):
-            for start, logits, exps, sums in self._softmaxes(hidden, room):
+            for start, logits, exps, sums in self.softmaxes(hidden, room):
                 at = slice(start, start + len(logits))
                 own = logits[np.arange(len(logits)), targets[at]]
                 normalizer = np.log(sums)
@@ -203,12 +201,21 @@ class OutputLayer:
                     looked.append(np.asarray(look(logits, targets[at])))
         return finish(logprobs, moments, rank, best, looked)
 
-    def _softmaxes(
+    def softmaxes(
         self, hidden: np.ndarray, room: threading.local
     ) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
-        """Some rows at a time: the first one's number, logits less the largest one, their exponentials and sums.
+        """Softmaxes, some rows at a time while they are in the cache, before they are divided by their sums.
 
-        The arrays are overwritten by the next ones: they lie in the thread's `room`.
+        Args:
+            hidden: (rows, d) float32. A thread holds the logits of all of them.
+            room: where it holds them, from one call to the next.
+
+        Yields:
+            The first row's number; logits, less the largest one of each row; their exponentials; the sums of these,
+            float64. The arrays may be written to.
+
+        Raises:
+            WordlmError: the prediction is NaN somewhere.
         """
         shape = len(hidden), len(self._bias)
         if getattr(room, "logits", np.empty((0, 0))).shape < shape:
