@@ -78,13 +78,14 @@ def suggest(
 
 
 def _lines() -> Iterator[str]:
-    try:
-        for line in sys.stdin:
-            yield line.rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        raise TextError(
-            f"the standard input is not {error.encoding}: it has the byte 0x{error.object[error.start]:02x}; convert it"
-        ) from error
+    # Bytes, as sys.stdin may let through what is not in its encoding.
+    for line in sys.stdin.buffer:
+        try:
+            yield line.decode(sys.stdin.encoding).rstrip("\r\n").removeprefix("\ufeff")
+        except UnicodeDecodeError as error:
+            raise TextError(
+                f"the standard input must be {error.encoding}, but has the byte 0x{line[error.start]:02x}; convert it"
+            ) from error
 
 
 def _ask(lm: LanguageModel, context: str, k: int, prefix: str, vectors: str | None) -> list[Suggestion]:

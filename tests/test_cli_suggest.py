@@ -1,0 +1,340 @@
+"""`wordlm suggest`, end to end: one context, lines of them, and someone who types in a terminal."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pytest
+from command_line import fault, process, run
+
+import wordlm
+
+
+def pairs(out):
+    return [tuple(line.split("\t")) for line in out.splitlines()]
+
+
+def said(out):
+    """The words and probabilities of a JSON list."""
+    return [(one["word"], one["probability"]) for one in json.loads(out)]
+
+
+# --- one context --------------------------------------------------------------------------------------------------
+
+
+def test_words_with_their_probabilities(trained):
+    out, err = run("suggest", trained, "Then he took", "-k", "4")
+    assert err == ""
+    lm = wordlm.load(trained)
+    expected = lm.suggest("Then he took", k=4)
+    assert [word for _, word in pairs(out)] == [one.word for one in expected]
+    assert [float(number) for number, _ in pairs(out)] == pytest.approx([one.probability for one in expected], rel=1e-3)
+    logprobs = lm.engine.run([[2, *lm.read_prompt("Then he took").ids]])[0][0, -1]
+    assert expected[0].probability == pytest.approx(np.exp(logprobs[3:].max()), rel=1e-4)
+
+
+def test_json(trained):
+    out, err = run("suggest", trained, "Then he took", "-k", "2", "--json")
+    assert err == ""
+    assert out.count("\n") == 1
+    assert all(list(one) == ["word", "probability"] for one in json.loads(out))
+    assert [word for word, _ in said(out)] == [
+        word for _, word in pairs(run("suggest", trained, "Then he took", "-k", 2)[0])
+    ]
+
+
+def test_the_beginning_of_a_paragraph(trained):
+    assert len(pairs(run("suggest", trained, "")[0])) == 10
+    assert run("suggest", trained, "")[0] == run("suggest", trained, "  ")[0]
+
+
+@pytest.mark.parametrize("prefix", ["wat", "Wat", "WATSON"])
+def test_a_prefix(trained, prefix):
+    out, err = run("suggest", trained, "Then", "--prefix", prefix)
+    assert err == ""
+    assert [word for _, word in pairs(out)] == ["Watson"]
+
+
+def test_no_word_begins_so(trained):
+    assert run("suggest", trained, "Then", "--prefix", "xq") == (
+        "",
+        "Warning: the model knows no word that begins with 'xq'\n",
+    )
+    out, err = run("suggest", trained, "Then", "--prefix", "xq", "--json")
+    assert out == "[]\n"
+    assert err
+
+
+def test_words_that_the_model_does_not_know(trained):
+    out, err = run("suggest", trained, "Then Moriarty took", "-k", "1")
+    assert len(pairs(out)) == 1
+    assert err == "Warning: the model does not know Moriarty: read as <unk>, or by a vector where there is one\n"
+
+
+def test_vectors_are_handed_on(trained, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "wordlm.language_model.LanguageModel.suggest", lambda *_, **options: asked.append(options) or []
+    )
+    run("suggest", trained, "Then")
+    run("suggest", trained, "Then", "--vectors", "v.txt", "-k", "3", "--prefix", "a")
+    assert asked == [
+        {"k": 10, "prefix": "", "vectors": "auto"},
+        {"k": 3, "prefix": "a", "vectors": "v.txt"},
+    ]
+
+
+# --- lines of the standard input ----------------------------------------------------------------------------------
+
+LINES = ["Then he took", "", "I don't see", "  Then"]
+
+
+def test_each_line_is_a_context(trained):
+    out, err = run("suggest", trained, "-k", "3", input="\n".join(LINES) + "\n")
+    assert err == ""
+    blocks = out.split("\n\n")
+    assert [block.rstrip("\n") for block in blocks] == [
+        run("suggest", trained, line, "-k", 3)[0].rstrip("\n") for line in LINES
+    ]
+
+
+def test_each_line_is_a_list_of_one_json_document(trained):
+    out, err = run("suggest", trained, "-k", "3", "--json", input="\r\n".join(LINES))
+    assert err == ""
+    assert json.loads(out) == [json.loads(run("suggest", trained, line, "-k", 3, "--json")[0]) for line in LINES]
+    assert out.count("\n") == len(LINES)
+
+
+def test_no_lines(trained):
+    assert run("suggest", trained, input="") == ("", "")
+    assert run("suggest", trained, "--json", input="") == ("[]\n", "")
+
+
+def test_answers_come_at_once(trained):
+    running = process("suggest", trained, "-k", "1", stdin=subprocess.PIPE)
+    running.stdin.write("Then he\n")
+    running.stdin.flush()
+    assert running.stdout.readline().count("\t") == 1
+    running.stdin.write("Then she\n")
+    running.stdin.flush()
+    assert running.stdout.readline() == "\n"
+    assert running.stdout.readline().count("\t") == 1
+    assert running.communicate() == ("", "")
+    assert running.returncode == 0
+
+
+def test_lines_that_are_no_text(trained):
+    running = process(
+        "suggest", trained, "-k", "1", stdin=subprocess.PIPE, text=False, env=os.environ | {"PYTHONUTF8": "1"}
+    )
+    out, err = running.communicate("\ufeffThen\n".encode() + b"\xff\xfe\n")
+    assert out.count(b"\t") == 1
+    assert running.returncode == 1
+    assert err.decode() == "Error: the standard input must be utf-8, but has the byte 0xff; convert it\n"
+
+
+# --- what is refused ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (
+            ["Then", "--prefix", "a b"],
+            "--prefix must be the beginning of one word, but is 'a b'; words before it belong",
+        ),
+        (["Then", "--save", "x.txt"], "--save is for a text that is typed: leave it out, or leave out the context"),
+        (["--save", "x.txt"], "--save is for a text that is typed: leave it out, or leave out the context"),
+    ],
+)
+def test_refused(trained, options, told):
+    assert fault("suggest", trained, *options).startswith(told)
+
+
+def test_no_model():
+    assert fault("suggest", "nowhere", "a").startswith("there is no model at nowhere")
+
+
+@pytest.mark.parametrize("k", ["0", "-1", "x"])
+def test_k(trained, k):
+    assert "-k" in run("suggest", trained, "a", "-k", k, status=2)[1]
+
+
+# --- typing in a terminal -----------------------------------------------------------------------------------------
+
+
+class Typist:
+    """Someone at a terminal: types, and waits for what is to be seen."""
+
+    def __init__(self, *arguments, columns=80, rows=24, **settings):
+        import pty
+        import termios
+
+        self.parent, self.child = pty.openpty()
+        termios.tcsetwinsize(self.child, (rows, columns))
+        self.before = termios.tcgetattr(self.child)
+        settings = {"stdin": self.child, "stderr": self.child} | settings
+        self.process = process("suggest", *arguments, **settings)
+        self.seen = ""
+
+    def see(self, *texts):
+        """Waits until all texts are on the screen at once, as it was last drawn."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            screen = self.seen.rpartition("\x1b[H")[2]
+            if "\x1b[J" in screen and all(text in screen for text in texts):
+                return screen
+            if select.select([self.parent], [], [], 0.1)[0]:
+                self.seen += os.read(self.parent, 65536).decode()
+        pytest.fail(f"not seen: {texts}, but {self.seen[-2000:]!r}")
+
+    def type(self, keys, *texts):
+        os.write(self.parent, keys.encode())
+        return self.see(*texts) if texts else None
+
+    def leave(self):
+        """What is printed in the end, when the terminal is as it was."""
+        import termios
+
+        # A full terminal would keep the process from its end.
+        while self.process.poll() is None:
+            if select.select([self.parent], [], [], 0.1)[0]:
+                self.seen += os.read(self.parent, 65536).decode()
+        out, _ = self.process.communicate()
+        assert termios.tcgetattr(self.child) == self.before
+        while select.select([self.parent], [], [], 0)[0]:
+            self.seen += os.read(self.parent, 65536).decode()
+        if "\x1b[?1049h" in self.seen:
+            assert self.seen.count("\x1b[?1049l") == 1
+        os.close(self.child)
+        os.close(self.parent)
+        return out
+
+
+@pytest.fixture
+def sit_down(trained):
+    """Gives a typist at a terminal where `wordlm suggest` runs with some options; none stays behind."""
+    typists = []
+
+    def start(*options, **settings):
+        typists.append(Typist(trained, *options, **settings))
+        return typists[-1]
+
+    yield start
+    for typist in typists:
+        if typist.process.poll() is None:
+            typist.process.kill()
+            typist.process.communicate()
+
+
+needs_terminal = pytest.mark.skipif(os.name != "posix", reason="needs a terminal of Unix")
+
+
+@needs_terminal
+def test_a_text_is_typed_picked_undone_saved_and_printed(sit_down, tmp_path):
+    # Lower-case letters complete names too.
+    typist = sit_down()
+    typist.see("Tab or Alt-1", "1 ")
+    typist.type("Then wat", "Then wat", "1 Watson")
+    typist.type("\t", "Then Watson ")
+    typist.type("\x1a", "Then wat\x1b[K", "1 Watson")
+    typist.type("\x1b1", "Then Watson \x1b[K")
+    typist.type("took", "Then Watson took")
+    typist.type("\x17", "Then Watson \x1b[K")
+    typist.type("to\x7fhe\r", "Then Watson the\x1b[K\r\n\x1b[K")
+    typist.type("é東", "é東")
+    typist.type("\x13", "Save as")
+    typist.type(f"{tmp_path}/é.txt\r", "saved in")
+    assert (tmp_path / "é.txt").read_text(encoding="utf-8") == "Then Watson the\né東\n"
+    typist.type("!", "é東!")
+    typist.type("\x03")
+    assert typist.leave() == "Then Watson the\né東!\n"
+    assert typist.process.returncode == 0
+
+
+@needs_terminal
+def test_nothing_typed_is_nothing_printed(sit_down):
+    typist = sit_down()
+    typist.see("Tab")
+    typist.type("\x04")
+    assert typist.leave() == ""
+    assert typist.process.returncode == 0
+
+
+@needs_terminal
+def test_the_terminal_may_change_its_size(sit_down):
+    import termios
+
+    typist = sit_down("-k", "2", columns=80)
+    typist.type("he took the lamp", "he took the lamp", "picks")
+    termios.tcsetwinsize(typist.child, (10, 9))
+    typist.see("he took \x1b[K\r\nthe lamp\x1b[K")
+    termios.tcsetwinsize(typist.child, (2, 3))
+    typist.see("mp")
+    typist.type("\x03")
+    assert typist.leave() == "he took the lamp\n"
+
+
+@needs_terminal
+def test_save_says_where(sit_down, tmp_path):
+    typist = sit_down("--save", tmp_path / "letter.txt")
+    # Before a program asks for every key as it is, Ctrl-S stops the terminal.
+    typist.see("Tab")
+    typist.type("Yes\x13", "saved in")
+    typist.type("\x03")
+    assert typist.leave() == "Yes\n"
+    assert (tmp_path / "letter.txt").read_text() == "Yes\n"
+
+
+@needs_terminal
+def test_an_interrupt_from_outside_loses_nothing(sit_down):
+    typist = sit_down()
+    typist.type("he took", "he took")
+    typist.process.send_signal(signal.SIGINT)
+    assert typist.leave() == "he took\n"
+    assert typist.process.returncode == 1
+
+
+@needs_terminal
+def test_a_failure_loses_nothing(sit_down, tmp_path):
+    # The disk of stdout's file is full, the engine fails, or whatever else: a fault in the loop itself.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import wordlm.typing_screen as screen\ndraw = screen.draw\n"
+        "def fail(line, columns, rows):\n    if '!' in line.text: raise OSError(5, 'broken')\n"
+        "    return draw(line, columns, rows)\nscreen.draw = fail\n"
+    )
+    typist = sit_down(env=os.environ | {"PYTHONPATH": str(tmp_path)})
+    typist.type("he took", "he took")
+    typist.type("!")
+    assert typist.leave() == "he took!\n"
+    assert typist.seen.endswith("Error: broken\r\n")
+    assert typist.process.returncode == 1
+
+
+@needs_terminal
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--json"], "--json needs a context: give it, or lines of them on the standard input"),
+        (["--prefix", "a"], "--prefix needs a context: give it, or lines of them on the standard input"),
+        (["--vectors", "x"], "--vectors needs a context: give it, or lines of them on the standard input"),
+        (["--save", "README.md"], "--save must be a new file, but README.md is there already; give another name"),
+    ],
+)
+def test_refused_in_a_terminal(sit_down, options, told):
+    typist = sit_down(*options)
+    assert typist.leave() == ""
+    assert typist.seen == f"Error: {told}\r\n"
+    assert typist.process.returncode == 1
+
+
+@needs_terminal
+def test_what_is_drawn_needs_a_terminal_too(sit_down):
+    typist = sit_down(stderr=subprocess.PIPE)
+    _, err = typist.process.communicate()
+    assert err == "Error: typing with suggestions needs a terminal; give a context, or contexts as lines on stdin\n"
+    assert typist.leave() == ""
