@@ -23,7 +23,7 @@ from wordlm.mixture import PARTS, Mixture
 from wordlm.ngram import KneserNey
 from wordlm.passages import Passage, read_passages
 from wordlm.scoring import score_passages
-from wordlm.text import Paragraph, Texts
+from wordlm.text import Paragraph
 from wordlm.tokenizer import Tokenizer
 from wordlm.vocab import EOS, SPECIALS, UNK, Vocabulary
 
@@ -382,14 +382,14 @@ def test_figures_do_not_hang_on_how_many_words_are_summed_at_once(lm, text, bloc
     assert_same(found, {name: value for name, value in expected.items() if value is not None}, rel=1e-9)
 
 
-def test_bits_are_those_of_score(trained):
-    lm = wordlm.load(trained)
+@pytest.mark.parametrize("reset", ["sentence", "document", "never"])
+def test_bits_are_those_of_score(trained, lm, reset):
     story = trained.parent / "story.txt"
-    text = list(read_passages(Texts([story]), lm.tokenizer, lm.vocabulary))
-    for reset in ("sentence", "document", "never"):
-        found = evaluate(lm.engine, lm.vocabulary, text, reset=reset)
-        rows = [m.surprisal for _, m, _ in score_passages(lm.engine, text, reset)]
-        assert found.bits_per_word * found.tokens == pytest.approx(math.fsum(np.concatenate(rows)), abs=1e-6)
+    found = lm.evaluate(story, reset=reset)
+    rows = list(lm.score_files(story, reset=reset))
+    assert found.tokens == len(rows)
+    assert found.bits_per_word * found.tokens == pytest.approx(math.fsum(row.surprisal for row in rows), abs=1e-6)
+    assert found.oov_rate * found.tokens == pytest.approx(sum(row.oov for row in rows))
 
 
 def test_progress_and_no_reading_ahead(monkeypatch):
