@@ -3,7 +3,8 @@
     python benchmarks/kneser_ney.py [--order 5]
 
 The full vocabulary; every line is a sentence whose end is counted, blank lines too, and the history begins anew at
-each. Fitting runs in a process of its own, which reports its peak resident memory; speeds are medians.
+each. Fitting runs in a process of its own, which reports its peak resident memory. Times are those of the processor (one
+thread), which other work on the machine does not change much; medians of five.
 """
 
 from __future__ import annotations
@@ -48,9 +49,9 @@ def read_ids(folder: Path) -> None:
 def fit(folder: Path, order: int) -> None:
     """Fits and saves the model in this process; prints the seconds and the peak resident memory in MB."""
     ids = np.load(folder / "train.npy", mmap_mode="r")
-    began = time.perf_counter()
+    began = time.process_time()
     model = KneserNey.fit(ids, int((folder / "size").read_text()), order)
-    seconds = time.perf_counter() - began
+    seconds = time.process_time() - began
     model.save(folder / "ngram.npz")
     print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
@@ -58,9 +59,9 @@ def fit(folder: Path, order: int) -> None:
 def median_seconds(call: Callable[[], object]) -> float:
     seconds = []
     for _ in range(REPEATS):
-        began = time.perf_counter()
+        began = time.process_time()
         call()
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.process_time() - began)
     return statistics.median(seconds)
 
 
