@@ -3,8 +3,8 @@
     python benchmarks/kneser_ney.py [--order 5]
 
 The full vocabulary; every line is a sentence whose end is counted, blank lines too, and the history begins anew at
-each. Fitting runs in a process of its own, which reports its peak resident memory. Times are those of the processor (one
-thread), which other work on the machine does not change much; medians of five.
+each. Fitting runs in a process of its own, which reports its peak resident memory. Times are those of the processor
+(one thread), which other work on the machine does not change much; medians of five.
 """
 
 from __future__ import annotations
