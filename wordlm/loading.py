@@ -50,6 +50,7 @@ def load(path: str | os.PathLike[str]) -> LanguageModel:
         config=bundle.config,
         path=bundle.path,
         metadata=bundle.metadata,
+        make_ngram=lambda: bundle.ngram if bundle.has_ngram else None,
     )
 
 
