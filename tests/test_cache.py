@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wordlm import cache as cache_module
@@ -167,6 +167,7 @@ ACTIONS = st.lists(
 ENGINES = [make_engine(), make_engine(context=3)]
 
 
+@settings(deadline=None)
 @given(ACTIONS, st.integers(1, 6), st.sampled_from(ENGINES))
 def test_any_number_of_continuations_may_start_from_any_state(actions, cache, engine):
     cached = CachedEngine(engine, cache, cache_theta=3.0, cache_lambda=0.4)

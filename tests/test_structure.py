@@ -24,7 +24,7 @@ LEVELS = [
     "vector_folders",
     "constraints rules draft restrictions selection novelty embedding vectors corpus batches model fast_tensorflow "
     "softmax schedule weights checkpoint model_folder completion keystrokes error_rate nbest",
-    "passages typed_words bundle learner examiner keras_stack keras_engine mixture mixed_engine",
+    "passages typed_words bundle learner examiner keras_stack keras_engine mixture additions mixed_engine",
     "training search generation scoring evaluation suggestions sentence_scores rescoring weight_tuning minimal_pairs "
     "open_vocabulary",
     "questions language_model loading progress preparation",

@@ -64,7 +64,7 @@ class Engine:
             for names in (prefixes(config, number) for number in range(1, config.layers + 1))
         ]
         self._dense = (arrays["dense/kernel"], arrays["dense/bias"]) if config.dense else None
-        self._output = OutputLayer(arrays["output/kernel"], arrays["output/bias"])
+        self.output = OutputLayer(arrays["output/kernel"], arrays["output/bias"])
 
     @property
     def input_size(self) -> int:
@@ -127,7 +127,7 @@ class Engine:
             else:
                 state = State((), slide(state.window, token_ids))
                 top = self._read_windows(state.window)
-            return self._output.logprobs(self._apply_dense(top)), state
+            return self.output.logprobs(self._apply_dense(top)), state
 
     def run(self, token_ids: np.ndarray | Sequence, state: State | None = None) -> tuple[np.ndarray, State]:
         """Reads many words of each text at once: equal to as many steps, and much faster.
@@ -169,12 +169,12 @@ class Engine:
 
     def logprobs(self, hidden: np.ndarray) -> np.ndarray:
         """The output layer: from what `hidden` gives, (..., d), to log-probabilities, (..., V) float32."""
-        flat = self._output.logprobs(hidden.reshape(-1, hidden.shape[-1]))
+        flat = self.output.logprobs(hidden.reshape(-1, hidden.shape[-1]))
         return flat.reshape(*hidden.shape[:-1], self.config.vocab_size)
 
     def logprobs_of(self, hidden: np.ndarray, rows: np.ndarray, words: np.ndarray) -> np.ndarray:
         """`logprobs(hidden)[rows, words]` of (rows, d) hidden vectors, (pairs,) float64, without the other words."""
-        return self._output.logprobs_of(hidden, rows, words)
+        return self.output.logprobs_of(hidden, rows, words)
 
     def measure(
         self, token_ids: np.ndarray, targets: np.ndarray, state: State | None = None, look: Look | None = None
@@ -209,7 +209,7 @@ class Engine:
                 hidden, end = self.hidden(token_ids[:, at], end)
                 yield hidden.swapaxes(0, 1)[is_word[at]], targets[at][is_word[at]]
 
-        return self._output.measure_all(pieces(), look).spread(is_word), end
+        return self.output.measure_all(pieces(), look).spread(is_word), end
 
     def trace(self, token_ids: np.ndarray | Sequence, state: State | None = None) -> tuple[Trace, State]:
         """Reads many words of each text, and keeps what happens inside at each of them.

@@ -3,40 +3,39 @@
 The cache's part is `CachedEngine` with a lambda of 1, where the network's prediction counts as one more context that is
 the same: (S p_cache + p_lstm) / (S + 1). So it is a distribution even where the cache is empty.
 
-Nearly all of a mixture is a p_lstm + b p_unigram, with two numbers a word: few passes over the vocabulary. What the
-n-grams and the cache add to it is some words each.
+Nearly all of a mixture is a p_lstm + b p_unigram, with two numbers a word: few passes over the vocabulary, while its
+softmax is in the processor's cache. What the n-grams and the cache add to it is some words each.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from wordlm.cache import CacheState, NeuralCache, Stretch
+from wordlm.additions import Additions, Context, Piece
+from wordlm.cache import CacheState, NeuralCache
 from wordlm.engine import Engine
 from wordlm.errors import OptionError
-from wordlm.measures import Look, Measures, check_targets, finish
+from wordlm.measures import Look, Measures, check_targets, finish, row_products
 from wordlm.mixture import Mixture
 from wordlm.ngram import KneserNey
-from wordlm.state import check_ids
+from wordlm.state import begin, check_ids
 from wordlm.vocab import EOS, PAD, UNK
 
-# Numbers of a block of predictions that all passes go over while it is in the processor's cache.
-_BLOCK = 1 << 18
-# Numbers of the predictions that are there at once to be measured, 64 MB.
-_AT_ONCE = 1 << 24
-# From so many numbers on, threads share the predictions.
-_PARALLEL = 1 << 20
+# Places of a batch that are read before threads get them, and that a thread gets: at most, and at least if there are.
+_READ, _LOT, _LEAST = 1024, 256, 32
+# Numbers of the logits that a thread holds, 32 MB. From so many predicted numbers on there are threads.
+_LOGITS, _PARALLEL = 1 << 23, 1 << 20
 _THREADS = min(8, os.cpu_count() or 1)
+# Lots for each thread that may wait while the next ones are read.
+_AHEAD = 3
 _TINY = np.finfo(np.float32).tiny
-
-# The words of a sentence up to some place, `<eos>` first, or the last ones of them.
-_Context = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class MixedState:
     """
 
     inner: CacheState
-    contexts: tuple[tuple[int, ...], ...]
+    contexts: tuple[Context, ...]
 
     @property
     def batch_size(self) -> int:
@@ -115,8 +114,8 @@ class MixedEngine:
 
     def read(self, token_ids: np.ndarray | Sequence, state: MixedState | None = None) -> MixedState:
         """As `run`, for the new state alone: nothing is predicted."""
-        inner = self._cache.read(token_ids, state and state.inner)
-        return MixedState(inner, self._contexts(token_ids, state)[1])
+        token_ids, state = begin(self, token_ids, state)
+        return MixedState(self._cache.read(token_ids, state.inner), self._contexts(token_ids, state)[1])
 
     def step(self, token_ids: np.ndarray | Sequence[int], state: MixedState) -> tuple[np.ndarray, MixedState]:
         """Reads one word of each text; as `Engine.step`."""
@@ -126,16 +125,26 @@ class MixedEngine:
 
     def run(self, token_ids: np.ndarray | Sequence, state: MixedState | None = None) -> tuple[np.ndarray, MixedState]:
         """Reads many words of each text at once, equal to as many steps; as `Engine.run`."""
-        logprobs, stretches, state = self._follow(token_ids, state)
+        token_ids, state = begin(self, token_ids, state)
+        logprobs, room = np.empty((*token_ids.shape, self.config.vocab_size), np.float32), threading.local()
+        end = state
 
-        def mix(pair: tuple[Stretch, list[_Context]]) -> None:
-            stretch, contexts = pair
-            for block, _, _ in self._mixed(logprobs[stretch.place], self._look_up(stretch, contexts)):
-                np.log(np.maximum(block, _TINY, out=block), out=block)
+        def lots() -> Iterator[tuple[list[Piece], np.ndarray]]:
+            nonlocal end
+            rows, done = logprobs.reshape(-1, logprobs.shape[-1]), 0
+            for lot, after in self._lots(token_ids, None, state):
+                end = after
+                count = sum(len(piece.contexts) for piece in lot)
+                yield lot, rows[done : done + count]
+                done += count
 
-        with _threads(logprobs.size) as apply:
-            list(apply(mix, stretches))
-        return logprobs, state
+        def fill(lot: list[Piece], rows: np.ndarray) -> None:
+            for at, block, _ in self._mixed(lot, self._additions(lot), room):
+                # What is nearly impossible rounds to 0.
+                np.log(np.add(block, _TINY, out=rows[at]), out=rows[at])
+
+        _on_threads(fill, lots(), logprobs.size)
+        return logprobs, end
 
     def measure(
         self,
@@ -144,158 +153,163 @@ class MixedEngine:
         state: MixedState | None = None,
         look: Look | None = None,
     ) -> tuple[Measures, MixedState]:
-        """As `run`, then `measure_logprobs`, but no (batch, time, V) is held: a text may be long.
+        """As `run`, then `measure_logprobs`, but faster, and no (batch, time, V) is held: a text may be long.
 
         Args:
             token_ids: (batch, time) ids, padded with 0 where texts end.
-            targets: (batch, time) ids, the word after each of these. What is measured at padding means nothing.
+            targets: (batch, time) ids, the word after each of these. Nothing is measured at padding.
             state: what was read before; None: nothing.
             look: called with some rows of probabilities and their targets at a time; perhaps in several threads at
                 once.
 
         Returns:
-            Measures of (batch, time), and the new state. Their `parts` are what each part alone says, whatever its
-            weight; NaN for an n-gram model that is not there.
+            Measures of (batch, time), zeros at padding, and the new state. Their `parts` are what each part alone says,
+            whatever its weight; NaN for an n-gram model that is not there.
 
         Raises:
             OptionError: ids out of range, or not as many rows as the state has texts.
             WordlmError: the prediction is NaN.
         """
-        token_ids, targets, pieces = np.asarray(token_ids), np.asarray(targets), []
-        if targets.shape != token_ids.shape:
-            raise OptionError(f"`targets` must have the ids' shape, {token_ids.shape}, but have {targets.shape}")
-        targets = check_targets(targets.ravel(), (targets.size, self.config.vocab_size)).reshape(targets.shape)
-        times = max(1, _AT_ONCE // (self.config.vocab_size * max(1, len(token_ids))))
-        for start in range(0, max(1, token_ids.shape[-1]), times):
-            at = np.s_[:, start : start + times]
-            logprobs, stretches, state = self._follow(token_ids[at], state)
+        token_ids, state = begin(self, token_ids, state)
+        if np.shape(targets) != token_ids.shape:
+            raise OptionError(f"`targets` must have the ids' shape, {token_ids.shape}, but have {np.shape(targets)}")
+        targets = check_targets(np.ravel(targets), (token_ids.size, self.config.vocab_size)).reshape(token_ids.shape)
+        room, rows, times, end = threading.local(), [], [], state
 
-            def measure(
-                pair: tuple[Stretch, list[_Context]], logprobs: np.ndarray = logprobs, words: np.ndarray = targets[at]
-            ) -> Measures:
-                stretch, contexts = pair
-                extras = self._look_up(stretch, contexts, all_parts=True)
-                return self._measure(logprobs[stretch.place], words[stretch.place], extras, look)
+        def lots() -> Iterator[tuple[list[Piece]]]:
+            nonlocal end
+            for lot, after in self._lots(token_ids, targets, state):
+                end = after
+                rows.extend(np.full(len(piece.times), piece.stretch.place[0]) for piece in lot)
+                times.extend(piece.times for piece in lot)
+                yield (lot,)
 
-            with _threads(logprobs.size) as apply:
-                pieces.append(Measures.join(list(apply(measure, stretches))).reshape(*logprobs.shape[:2]))
-        return Measures.join(pieces, axis=1), state
+        def measure(lot: list[Piece]) -> Measures:
+            return self._measure(lot, self._additions(lot), look, room)
 
-    def _measure(self, rows: np.ndarray, targets: np.ndarray, extras: _Extras, look: Look | None) -> Measures:
-        """The measures of a stretch, of which the network's log-probabilities (t, V) are overwritten."""
-        parts = extras.parts(rows[np.arange(len(targets)), targets].astype(np.float64), targets)
-        entropy, rank, best = np.empty(len(targets)), np.empty(len(targets), np.int64), np.empty(len(targets))
-        looked = []
-        for block, at, spare in self._mixed(rows, extras):
+        measured = Measures.join(_on_threads(measure, lots(), targets.size * self.config.vocab_size))
+        in_time = np.lexsort((np.concatenate(rows), np.concatenate(times)))
+        return measured[in_time].spread(token_ids.T != PAD), end
+
+    def _measure(self, lot: list[Piece], additions: Additions, look: Look | None, room: threading.local) -> Measures:
+        targets = np.concatenate([piece.targets for piece in lot])
+        entropy, best, of_network = np.empty((3, len(targets)))
+        rank, looked = np.empty(len(targets), np.int64), []
+        for at, block, spare in self._mixed(lot, additions, room, targets, of_network):
             own = block[np.arange(len(block)), targets[at]]
             rank[at] = [1 + np.count_nonzero(row > value) for row, value in zip(block, own, strict=True)]
             best[at] = block.max(axis=1)
             # What cannot be adds nothing to the entropy, but 0 * -inf would be NaN.
-            np.log(np.maximum(block, _TINY, out=spare), out=spare)
-            entropy[at] = np.einsum("rv,rv->r", block, spare)
+            np.log(np.add(block, _TINY, out=spare), out=spare)
+            entropy[at] = row_products(block, spare)
             if look:
                 looked.append(np.asarray(look(block, targets[at])))
-        weights = self.weights.weights
+        weights, parts = self.weights.weights, additions.parts(of_network)
         own = np.logaddexp.reduce(parts[:, weights > 0] + np.log(weights[weights > 0]), axis=1)
         return replace(finish(own, entropy, rank, np.log(best), looked), parts=parts)
 
-    def _follow(
-        self, token_ids: np.ndarray | Sequence, state: MixedState | None
-    ) -> tuple[np.ndarray, list[tuple[Stretch, list[_Context]]], MixedState]:
-        """The network's log-probabilities (batch, time, V), stretches with the contexts in them, and the new state."""
-        hidden, stretches, inner = self._cache.follow(token_ids, state and state.inner)
-        contexts, ends = self._contexts(token_ids, state)
-        pairs = [(stretch, contexts[stretch.place[0]][stretch.place[1]]) for stretch in stretches]
-        return self.engine.logprobs(hidden), pairs, MixedState(inner, ends)
+    def _lots(
+        self, token_ids: np.ndarray, targets: np.ndarray | None, state: MixedState
+    ) -> Iterator[tuple[list[Piece], MixedState]]:
+        """Reads a batch, and cuts it into lots for threads; with the state after what was read, at last all.
 
-    def _contexts(
-        self, token_ids: np.ndarray | Sequence, state: MixedState | None
-    ) -> tuple[list[list[_Context]], tuple[_Context, ...]]:
+        Args:
+            token_ids: (batch, time).
+            targets: (batch, time), of which those at padding are left out; None: no place is.
+            state: what was read before.
+        """
+        step = max(1, _READ // len(token_ids)) if targets is not None else max(1, token_ids.shape[1])
+        for start in range(0, max(1, token_ids.shape[1]), step):
+            ids = token_ids[:, start : start + step]
+            hidden, stretches, inner = self._cache.follow(ids, state.inner)
+            contexts, ends = self._contexts(ids, state)
+            state, lot, count = MixedState(inner, ends), [], 0
+            most = min(_LOT, max(_LEAST, -(-ids.size // _THREADS)))
+            for stretch in stretches:
+                row, at = stretch.place
+                places = np.arange(len(ids[row, at]))
+                if targets is not None:
+                    places = places[ids[row, at] != PAD]
+                if lot and count + len(places) > most:
+                    yield lot, state
+                    lot, count = [], 0
+                times = start + at.start + places
+                own_contexts = [contexts[row][at.start + place] for place in places.tolist()]
+                own_targets = None if targets is None else targets[row, times]
+                lot.append(Piece(stretch, places, times, hidden[row, at][places], own_contexts, own_targets))
+                count += len(places)
+            yield lot, state
+
+    def _contexts(self, token_ids: np.ndarray, state: MixedState) -> tuple[list[list[Context]], tuple[Context, ...]]:
         """The context of the n-grams after each of (batch, time) words, and after the last one of each text."""
-        token_ids = np.asarray(token_ids)
-        ends = list(state.contexts) if state else [(EOS,)] * len(token_ids)
-        contexts: list[list[_Context]] = [[] for _ in ends]
+        contexts: list[list[Context]] = [[] for _ in state.contexts]
+        ends = list(state.contexts)
         for row, words in enumerate(np.where(token_ids < self.config.vocab_size, token_ids, UNK).tolist()):
-            context = ends[row]
             for word in words:
                 if word != PAD:
-                    context = (EOS,) if word == EOS else (*context, word)[-self._kept :]
-                contexts[row].append(context)
-            ends[row] = context
+                    ends[row] = (EOS,) if word == EOS else (*ends[row], word)[-self._kept :]
+                contexts[row].append(ends[row])
         return contexts, tuple(ends)
 
-    def _look_up(self, stretch: Stretch, contexts: list[_Context], all_parts: bool = False) -> _Extras:
-        """What the cache and the n-grams say in a stretch; of parts without weight only if all are asked for."""
-        words, masses = np.zeros(0, np.intp), np.zeros((len(contexts), 0))
-        if self.weights.cache or all_parts:
-            words, masses = self._cache.recall(stretch)
-        network = 1 / (masses.sum(axis=1) + 1)
-        masses *= network[:, np.newaxis]
-        grams = []
-        if self.ngram and (self.weights.kneser_ney or all_parts):
-            grams = [self.ngram.sparse(context) for context in contexts]
-        return _Extras(words, masses, network, grams, self.ngram)
+    def _additions(self, lot: list[Piece]) -> Additions:
+        """What the cache and the n-grams say at the places of a lot; of parts without weight only to measure them."""
+        additions = Additions()
+        for piece in lot:
+            if self.weights.cache or piece.targets is not None:
+                additions.add_cache(*self._cache.recall(piece.stretch), piece)
+            if self.ngram and (self.weights.kneser_ney or piece.targets is not None):
+                additions.add_ngram(self.ngram, piece)
+        return additions
 
-    def _mixed(self, rows: np.ndarray, extras: _Extras) -> Iterator[tuple[np.ndarray, slice, np.ndarray]]:
-        """Makes probabilities of the mixture out of the network's log-probabilities (t, V), in place.
+    def _mixed(
+        self,
+        lot: list[Piece],
+        additions: Additions,
+        room: threading.local,
+        targets: np.ndarray | None = None,
+        of_network: np.ndarray | None = None,
+    ) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+        """The mixture's probabilities at the places of a lot.
+
+        Args:
+            lot: the places.
+            additions: what is said there.
+            room: the threads' logits.
+            targets: (n,) words.
+            of_network: (n,) gets the targets' log-probabilities under the network.
 
         Yields:
-            Some of the rows at a time, when they are done; which ones they are; an array of the same size for any use.
+            Some of the places; the probabilities there, (rows, V); an array like that for any use.
         """
-        mixture, step = self.weights, max(1, _BLOCK // rows.shape[1])
-        network = (mixture.lstm + mixture.cache * extras.network).astype(np.float32)
-        masses = (mixture.cache * extras.masses).astype(np.float32)
-        room = np.empty((min(step, len(rows)), rows.shape[1]), np.float32)
-        for start in range(0, len(rows), step):
-            at = slice(start, start + step)
-            block = rows[at]
-            spare = room[: len(block)]
-            np.exp(block, out=block)
-            block *= network[at, np.newaxis]
-            if mixture.kneser_ney:
-                shares = [mixture.kneser_ney * share for share, _, _ in extras.grams[at]]
-                block += np.multiply.outer(np.array(shares, np.float32), self._unigram, out=spare)
-                for row, (_, words, more) in zip(block, extras.grams[at], strict=True):
-                    row[words] += mixture.kneser_ney * more
-            block[:, extras.words] += masses[at]
-            yield block, at, spare
+        hidden, mixture = np.concatenate([piece.hidden for piece in lot]), self.weights
+        network = np.full(len(hidden), mixture.lstm)
+        if additions.network:
+            network += mixture.cache * np.concatenate(additions.network)
+        rows = max(1, _LOGITS // self.config.vocab_size)
+        for first in range(0, len(hidden), rows):
+            for start, logits, block, sums in self.engine.output.softmaxes(hidden[first : first + rows], room):
+                at = slice(first + start, first + start + len(logits))
+                if targets is not None:
+                    of_network[at] = logits[np.arange(len(logits)), targets[at]] - np.log(sums)
+                block *= (network[at] / sums).astype(np.float32)[:, np.newaxis]
+                if mixture.kneser_ney:
+                    shares = np.float32(mixture.kneser_ney) * np.array(additions.shares[at], np.float32)
+                    block += np.multiply(shares[:, np.newaxis], self._unigram, out=logits)
+                for part, weight in ((additions.grams, mixture.kneser_ney), (additions.cached, mixture.cache)):
+                    if weight:
+                        for row, (words, masses) in zip(block, part[at], strict=True):
+                            row[words] += np.float32(weight) * masses
+                yield at, block, logits
 
 
-@dataclass(frozen=True)
-class _Extras:
-    """What the cache and the n-grams say at each of t words in a row of a text, apart from what the network says.
-
-    Args:
-        words: (n,) the different words in the cache.
-        masses: (t, n) their probabilities in the cache's part.
-        network: (t,) the network's share of the cache's part.
-        grams: for each word what `KneserNey.sparse` says; empty if nobody asks.
-        ngram: the n-gram model.
-    """
-
-    words: np.ndarray
-    masses: np.ndarray
-    network: np.ndarray
-    grams: list[tuple[float, np.ndarray, np.ndarray]]
-    ngram: KneserNey | None
-
-    def parts(self, own: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        """(t, 3) log-probabilities of the targets under each part, given those under the network, (t,) float64."""
-        of_cache, of_ngram = np.zeros(len(own)), np.full(len(own), np.nan)
-        places, columns = np.nonzero(targets[:, np.newaxis] == self.words)
-        of_cache[places] = self.masses[places, columns]
-        for place, ((share, words, masses), target) in enumerate(zip(self.grams, targets.tolist(), strict=False)):
-            of_ngram[place] = share * self.ngram.unigram[target] + masses[words == target].sum()
-        with np.errstate(divide="ignore"):
-            cached = np.logaddexp(own + np.log(self.network), np.log(of_cache))
-            return np.stack([own, np.log(of_ngram), cached], axis=1)
-
-
-@contextmanager
-def _threads(size: int) -> Iterator[Callable[..., Iterable]]:
-    """A `map` that runs on threads where there are many numbers to make."""
+def _on_threads(work: Callable[..., Any], lots: Iterable[tuple[Any, ...]], size: int) -> list[Any]:
+    """What `work` makes of each lot, in order; on threads, while the next lots are read, if there is much to do."""
     if size < _PARALLEL or _THREADS == 1:
-        yield map
-    else:
-        with ThreadPoolExecutor(_THREADS) as pool:
-            yield pool.map
+        return [work(*lot) for lot in lots]
+    waiting = []
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for lot in lots:
+            waiting.append(pool.submit(work, *lot))
+            if len(waiting) > _AHEAD * _THREADS:
+                waiting[-_AHEAD * _THREADS].result()
+        return [each.result() for each in waiting]
