@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--vectors",
-    help="word vectors to read unknown words by [default: the packaged ones, if the model learned with them]",
+    help="word vectors to read unknown words by, or none [default: the packaged ones, if the model learned with them]",
 )
 @json_option
 @click.option("--save", "path", metavar="FILE", help="where Ctrl-S saves what is typed; it is asked for otherwise")
@@ -53,8 +54,8 @@ def suggest(
     Before each word stands its probability, as a share of all words of the model. CONTEXT is read in whole words;
     "" is the beginning of a paragraph.
 
-    Without CONTEXT, each line of the standard input is one; its words end with a blank line. In a terminal you type
-    a text there, with suggestions in view, and what you have typed is printed when you end.
+    Without CONTEXT, each line of the standard input is one, and a blank line stands between their words. In a
+    terminal you type a text there, with suggestions in view, and what you have typed is printed when you end.
     """
     # One text is matrix-vector products, which gain nothing by threads. It counts only before NumPy is loaded.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -68,9 +69,8 @@ def suggest(
         return
     if path is not None:
         raise OptionError("`path` is for a text that is typed: leave it out, or leave out the context")
-    lm = load(model)
-    contexts = [context] if context is not None else _lines()
-    answers = (_ask(lm, context, k, prefix, vectors) for context in contexts)
+    contexts = [context] if context is not None else list(_lines())
+    answers = _ask(load(model), contexts, k, prefix, vectors or "auto")
     if as_json:
         _print_json(answers, is_list=context is None)
     else:
@@ -88,15 +88,22 @@ def _lines() -> Iterator[str]:
             ) from error
 
 
-def _ask(lm: LanguageModel, context: str, k: int, prefix: str, vectors: str | None) -> list[Suggestion]:
-    unknown = lm.read_prompt(context).unknown
-    found = lm.suggest(context, k=k, prefix=prefix, vectors=vectors or "auto")
-    if unknown:
-        # Some are read by their vectors.
-        warn([f"the model does not know {', '.join(unknown)}: read as <unk>, or by a vector where there is one"])
-    if not found:
-        warn([f"the model knows no word that begins with {prefix!r}"])
-    return found
+def _ask(lm: LanguageModel, contexts: list[str], k: int, prefix: str, vectors: str) -> Iterator[list[Suggestion]]:
+    """The suggestions of each context, from one suggester and one reading of the vectors."""
+    from wordlm.questions import with_words
+    from wordlm.suggestions import Suggester
+
+    prompts = list(map(lm.read_prompt, contexts))
+    engine, extra = with_words(lm, chain.from_iterable(prompt.unknown for prompt in prompts), vectors)
+    suggester = Suggester(engine, lm.tokenizer, lm.vocabulary, extra)
+    for prompt in prompts:
+        found = suggester.suggest([prompt.text], k=k, prefix=prefix)
+        unknown = [word for word in prompt.unknown if word not in extra]
+        if unknown:
+            warn([f"the model does not know {', '.join(unknown)}: read as <unk>"])
+        if not found:
+            warn([f"the model knows no word that begins with {prefix!r}"])
+        yield found
 
 
 def _print(answers: Iterable[list[Suggestion]]) -> None:

@@ -62,9 +62,7 @@ def suggest(
         >>> [suggestion.word for suggestion in suggest(lm.engine, lm.tokenizer, lm.vocabulary, "I don't", prefix="S")]
         ['see', 'say', 'shout', 'Spain']
     """
-    # To the suggester, a line end is the end of a paragraph; a context has none.
-    lines = [context.replace("\n", " ")]
-    return Suggester(engine, tokenizer, vocabulary, extra).suggest(lines, k=k, prefix=prefix)
+    return Suggester(engine, tokenizer, vocabulary, extra).suggest([context], k=k, prefix=prefix)
 
 
 class Suggester:
@@ -98,7 +96,7 @@ class Suggester:
         """As `suggest`, of a text of several paragraphs.
 
         Args:
-            lines: its paragraphs; the last one is the context.
+            lines: its paragraphs, whose white space parts words; the last one is the context.
             k: how many words, at most.
             prefix: what is typed of the next word.
         """
