@@ -83,6 +83,34 @@ def test_prose_line_ends(content, expected):
     assert prose_of(content)[0] == expected
 
 
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("  One  two\n three.", ["One", "two", "three."]),
+        ("an exam-  \n  ple, a", ["an", "exam-  \n  ple,", "a"]),
+        ("a well-\nknown man\n\nless well-known", ["a", "well-\nknown", "man", "less", "well-known"]),
+        ("pre-\nand post-war", ["pre-", "and", "post-war"]),
+        ("a dash--\nand - \nmore", ["a", "dash--\nand", "-", "more"]),
+        ("世界人\n权宣\n言 a", ["世界人\n权宣\n言", "a"]),
+        ("%\n1\n%\n\u200e2\u200e", ["1", "2"]),
+        ("e\u0301x-\ne\u0301 o\u0323\u0302 o\u0302\u0323", ["e\u0301x-\ne\u0301", "o\u0323\u0302", "o\u0302\u0323"]),
+        ("a\ufeffb \u200e \x07 \xadc\x07 \x1cd", ["a\ufeffb", "c", "d"]),
+    ],
+)
+def test_words_are_found_where_they_stand(content, expected):
+    lines, offset = [], 0
+    for line in content.split("\n"):
+        lines.append(prose.Line(line, offset))
+        offset += len(line) + 1
+    found = []
+    for paragraph, pieces in prose.paragraphs(iter(lines), TextConfig()):
+        words = paragraph.split(" ")
+        places = list(prose.find_words(words, pieces))
+        assert len(places) == len(words)
+        found += [content[start:end] for start, end in places]
+    assert found == expected
+
+
 def test_prose_without_wrapping_has_a_paragraph_a_line(shared_data):
     declaration = read(shared_data / "languages" / "eng.txt")
     assert declaration[:2] == ["Universal Declaration of Human Rights", "Preamble"]

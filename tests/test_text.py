@@ -35,6 +35,52 @@ def test_lines_are_those_of_the_whole(chunks, limit):
     assert "".join(text._lines(chunks, limit)) == whole.replace("\n", "")
 
 
+@given(st.lists(st.text("ab \n", max_size=30)), st.integers(2, 8))
+def test_lines_with_their_ends_are_the_text(chunks, limit):
+    whole = "".join(chunks)
+    assert "".join(text._lines(chunks, limit, end="\n")) == whole
+    for line in text._placed(chunks):
+        assert whole[line.offset :].startswith(line)
+
+
+def test_places_count_from_the_document(tmp_path):
+    write(tmp_path, b"\xef\xbb\xbfOne\r\n two.\r\n\r\nThree.", "a.txt")
+    write(tmp_path, "  Four.", "b.txt")
+    texts = Texts([tmp_path], places=True)
+    assert [[(piece, piece.offset) for piece in paragraph.pieces] for paragraph in texts] == [
+        [("One", 0), (" two.", 4)], [("Three.", 11)], [("  Four.", 0)],
+    ]  # fmt: skip
+    assert [paragraph.pieces for paragraph in Texts([tmp_path])] == [None] * 3
+
+
+def test_places_in_a_record_are_those_of_its_field(tmp_path):
+    content = "One\r\ntwo.\r\n\r\rThree\n."
+    for name, whole in [
+        ("a.jsonl", json.dumps({"text": content})),
+        ("a.csv", 'text\n"' + content.replace("\r\n", "\n").replace("\r", "\n") + '"'),
+    ]:
+        path = write(tmp_path, whole, name)
+        field = content if name == "a.jsonl" else whole[6:-1]
+        found = [piece for p in Texts([path], TextConfig(field="text"), places=True) for piece in p.pieces]
+        assert [piece.strip() for piece in found] == ["One", "two.", "Three", "."]
+        for piece in found:
+            assert field[piece.offset :].startswith(piece.rstrip())
+
+
+def test_a_text_in_memory_is_read_as_one_in_a_file(tmp_path):
+    content = "It was a dark and stor-\r\nmy night.\r\r%\nThe \ufeffend."
+    path = write(tmp_path, content.encode())
+    for kind in ("prose", "lines", "pretokenized"):
+        config = TextConfig(kind=kind)
+        expected = list(Texts([path], config))
+        assert list(text.read_paragraphs(content, config)) == expected
+        placed = list(text.read_paragraphs(content, config, places=True))
+        assert [paragraph[:2] for paragraph in placed] == [paragraph[:2] for paragraph in expected]
+        for piece in (piece for paragraph in placed for piece in paragraph.pieces):
+            assert content[piece.offset :].startswith(piece.rstrip())
+    assert list(text.read_paragraphs("")) == []
+
+
 def test_messy_files(shared_data):
     messy = shared_data / "messy"
     assert read(messy / "sherlock_utf8bom_crlf.txt") == read(shared_data / "prose" / "sherlock.txt")
@@ -121,13 +167,14 @@ def test_heavy_libraries_are_not_loaded():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("places", [False, True])
 @pytest.mark.parametrize("line", ["It was a dark and stormy night, and more.\n", "It was dark, "])
-def test_memory_does_not_grow_with_the_file(tmp_path, line):
+def test_memory_does_not_grow_with_the_file(tmp_path, line, places):
     peaks = []
     for size in (8, 64):
         path = write(tmp_path, line * (size * 1_000_000 // len(line)))
         tracemalloc.start()
-        for _ in Texts([path]):
+        for _ in Texts([path], places=places):
             pass
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
