@@ -168,6 +168,16 @@ def test_at_padding_nothing_is_measured():
         assert array[TOKEN_IDS != PAD].all()
 
 
+@pytest.mark.parametrize("rows", [[[0] * 40] * 3, [[0] * 40, [3] * 40, [0] * 40, [4] * 40]], ids=["all", "some"])
+def test_rows_of_padding_alone(rows, monkeypatch):
+    monkeypatch.setattr(mixed_engine_module, "_LOT", 10)
+    measures, state = make().measure(rows, rows, look=lambda scores, targets: targets)
+    for array in (measures.surprisal, measures.parts[..., 0], measures.parts[..., 2]):
+        np.testing.assert_array_equal(array != 0, np.array(rows) != PAD)
+    assert measures.looked is None or np.array_equal(measures.looked, rows)
+    assert state.contexts == tuple((2, row[0], row[0])[-2:] if row[0] else (2,) for row in rows)
+
+
 def test_padding_repeats_the_prediction_before():
     mixed = make()
     logprobs, state = mixed.run([[2, 3, 4, 3, 5]])

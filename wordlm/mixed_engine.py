@@ -30,8 +30,8 @@ from wordlm.vocab import EOS, PAD, UNK
 
 # Places of a batch that are read before threads get them, and that a thread gets: at most, and at least if there are.
 _READ, _LOT, _LEAST = 1024, 256, 32
-# Numbers of the logits that a thread holds, 32 MB. From so many predicted numbers on there are threads.
-_LOGITS, _PARALLEL = 1 << 23, 1 << 20
+# Numbers of the logits that a thread holds, 64 MB at most. From so many predicted numbers on there are threads.
+_LOGITS, _PARALLEL = 1 << 24, 1 << 20
 _THREADS = min(8, os.cpu_count() or 1)
 # Lots for each thread that may wait while the next ones are read.
 _AHEAD = 3
@@ -187,11 +187,14 @@ class MixedEngine:
         def measure(lot: list[Piece]) -> Measures:
             return self._measure(lot, self._additions(lot), look, room)
 
-        measured = Measures.join(_on_threads(measure, lots(), targets.size * self.config.vocab_size))
+        measured = _on_threads(measure, lots(), targets.size * self.config.vocab_size)
+        # Of padding alone nobody has looked.
+        measured = Measures.join([some for some in measured if some.rank.size] or measured[:1])
         in_time = np.lexsort((np.concatenate(rows), np.concatenate(times)))
         return measured[in_time].spread(token_ids.T != PAD), end
 
     def _measure(self, lot: list[Piece], additions: Additions, look: Look | None, room: threading.local) -> Measures:
+        """The measures of a lot."""
         targets = np.concatenate([piece.targets for piece in lot])
         entropy, best, of_network = np.empty((3, len(targets)))
         rank, looked = np.empty(len(targets), np.int64), []
