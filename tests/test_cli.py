@@ -59,7 +59,7 @@ def test_every_example_in_the_help_is_right(monkeypatch):
     import shlex
 
     for example in examples:
-        run(*shlex.split(example))
+        run(*shlex.split(re.split(" [<>|] ", example)[0]))  # the rest is the shell's
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,7 @@ import pytest
 
 import wordlm
 import wordlm.language_model as language_model
-from wordlm.engine import Engine
-from wordlm.errors import BundleError, OptionError, TextError
+from wordlm.errors import OptionError, TextError
 from wordlm.vocab import EOS
 
 
@@ -113,11 +112,6 @@ def test_the_keras_model_says_what_the_engine_says(lm):
     np.testing.assert_allclose(np.exp(lm.engine.run(ids)[0]), expected, atol=1e-5)
 
 
-def test_nothing_there():
-    with pytest.raises(BundleError, match="there is no model at nowhere"):
-        wordlm.load("nowhere")
-
-
 def test_repr_says_what_it_is(lm):
     assert f"{len(lm.vocabulary)} words" in repr(lm)
 
@@ -129,33 +123,3 @@ def test_names_resolve_and_an_unknown_one_does_not():
         _ = wordlm.nonsense
     assert set(wordlm.__all__) <= set(dir(wordlm))
     assert pickle.loads(pickle.dumps(wordlm.ModelConfig(units=3))).units == 3
-
-
-def test_a_keras_model_of_ones_own(lm):
-    model = lm.keras_model()
-    own = wordlm.from_keras(model, lm.vocabulary.tokens, lm.tokenizer.config)
-    assert isinstance(own.engine, Engine)
-    assert own.generate("I don't see", max_words=10, seed=1) == lm.generate("I don't see", max_words=10, seed=1)
-    assert own.keras_model() is model
-    assert repr(own) == f"<LanguageModel 'from Keras': {len(lm.vocabulary):,} words>"
-    with pytest.raises(OptionError, match="`tokens` must be as many as the model predicts, which are"):
-        wordlm.from_keras(model, lm.vocabulary.tokens[:-1])
-
-
-def test_a_keras_model_that_only_keras_runs():
-    keras = pytest.importorskip("keras")
-    model = keras.Sequential([
-        keras.Input((None,)),
-        keras.layers.Embedding(7, 4),
-        keras.layers.LSTM(3),
-        keras.layers.LayerNormalization(),
-        keras.layers.Dense(7, "softmax"),
-    ])  # fmt: skip
-    with pytest.warns(UserWarning, match="each word costs a call of Keras"):
-        lm = wordlm.from_keras(model, ["<pad>", "<unk>", "<eos>", "It", "was", "dark", "."])
-    texts = [text.text for text in lm.generate_many("It was", 3, max_words=3, seed=1)]
-    assert texts == [text.text for text in lm.generate_many("It was", 3, max_words=3, seed=1)]
-    assert all(text.startswith("It was") for text in texts)
-    assert lm.generate(include="dark", max_words=4, seed=1).count("dark") >= 1
-    with pytest.raises(OptionError, match="`cache` needs a model that NumPy runs"):
-        lm.generate(cache=5)

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wordlm import generation, questions
+from wordlm import generation, questions, writing
 from wordlm.config import ModelConfig, SamplingConfig, TextConfig
 from wordlm.engine import Engine
 from wordlm.prompts import Prompt, read_prompt
@@ -107,7 +107,7 @@ class LanguageModel:
             >>> [len(text.words) for text in lm.generate_many(n=2, max_words=1, seed=1)]
             [1, 1]
         """
-        return generation.generate(*questions.generation_parts(self, prompt, against, options), n=n)
+        return generation.generate(*writing.generation_parts(self, prompt, against, options), n=n)
 
     def stream(self, prompt: str = "", *, against: Against | None = None, **options: Any) -> Iterator[str]:
         """One new text in pieces, as its words are drawn; the rest as in `generate`.
@@ -116,7 +116,7 @@ class LanguageModel:
             >>> "".join(lm.stream("I don't", seed=1)) == lm.generate("I don't", seed=1)
             True
         """
-        return generation.stream(*questions.generation_parts(self, prompt, against, options))
+        return generation.stream(*writing.generation_parts(self, prompt, against, options))
 
     def score(self, text: str, *, words: bool = False, **options: Any) -> list[WordScore] | list[TypedWord]:
         """How surprising each word of a text is.
@@ -246,8 +246,8 @@ class LanguageModel:
                 None: as `<unk>`.
 
         Example:
-            >>> lm.suggest("I don't", k=1)[0].word
-            'see'
+            >>> all("t" in suggestion.word for suggestion in lm.suggest("I don't see", k=2, prefix="t"))
+            True
         """
         return questions.suggest(self, context, k, prefix, vectors)
 
@@ -315,7 +315,7 @@ class LanguageModel:
             >>> next(lm.generate_many(against=index, seed=1)).longest_copy <= 2
             True
         """
-        return questions.copy_index(self, questions.texts_at(self, texts, options), max_copy, progress)
+        return writing.copy_index(self, questions.texts_at(self, texts, options), max_copy, progress)
 
     def keras_model(self) -> keras.Model:
         """The network as a Keras model: (batch, time) token ids -> probabilities. Loads Keras."""

@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
-from wordlm.config import SamplingConfig, TextConfig
+from wordlm.config import TextConfig
 from wordlm.engine import Engine
 from wordlm.errors import OptionError, TextError
-from wordlm.passages import Passage, read_passages
-from wordlm.text import Paragraph, Texts, read_paragraphs
 from wordlm.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -26,10 +24,11 @@ if TYPE_CHECKING:
     from wordlm.mixture import Mixture
     from wordlm.nbest import Hypothesis
     from wordlm.ngram import KneserNey
-    from wordlm.novelty import CopyIndex
     from wordlm.pairs import Pair
+    from wordlm.passages import Passage
     from wordlm.rescoring import RescoredHypothesis
     from wordlm.suggestions import Suggestion
+    from wordlm.text import Paragraph, Texts
     from wordlm.typed_words import TypedWord, WordScore
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -45,6 +44,8 @@ class Text:
     places: bool
 
     def __iter__(self) -> Iterator[Paragraph]:
+        from wordlm.text import read_paragraphs
+
         if not self.text.strip():
             raise TextError(f"the text must hold a word, but is {self.text[:40]!r}; give another one")
         return read_paragraphs(self.text, self.config, self.places)
@@ -52,6 +53,8 @@ class Text:
 
 def texts_at(lm: LanguageModel, paths: Paths, options: dict[str, Any], places: bool = False) -> Texts:
     """The texts at some paths, read as the model's own were, but for some options; with `places` as in `Texts`."""
+    from wordlm.text import Texts  # few texts are generated with it
+
     found = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     return Texts(found, lm.tokenizer.config.replace(**options), places=places)
 
@@ -64,6 +67,8 @@ def passages_of(lm: LanguageModel, texts: Texts | Text, vectors: str | None = No
         texts: they are gone through twice, where `vectors` are given.
         vectors: what unknown words are read by; None or "none": they are `<unk>`.
     """
+    from wordlm.passages import read_passages
+
     # Words are looked up in the model's vocabulary, so they are folded as it is.
     tokenizer = Tokenizer(texts.config.replace(lowercase=lm.tokenizer.config.lowercase))
     engine: Any = lm.engine
@@ -282,47 +287,3 @@ def _told(
         yield item
         done += len(item[0].targets)
         progress(done)
-
-
-def generation_parts(
-    lm: LanguageModel, prompt: str, against: CopyIndex | Paths | None, options: dict[str, Any]
-) -> tuple[Any, ...]:
-    """What `generation.generate` and `stream` want of a model."""
-    config = SamplingConfig.from_dict(options)
-    engine: Any = lm.engine
-    if config.cache:
-        from wordlm.cache import CachedEngine
-
-        if not isinstance(engine, Engine):
-            raise OptionError("`cache` needs a model that NumPy runs, but Keras runs this one; leave it out")
-        engine = CachedEngine(engine, config.cache, config.cache_theta, config.cache_lambda)
-    index = None if against is None else _index(lm, against, config, "max_copy" in options)
-    return engine, lm.tokenizer, lm.vocabulary, prompt, config, index
-
-
-def _index(lm: LanguageModel, against: CopyIndex | Paths, config: SamplingConfig, is_limited: bool) -> CopyIndex:
-    """The index itself, if it was given and is this model's, or one of the texts."""
-    from wordlm.novelty import CopyIndex
-
-    if not isinstance(against, CopyIndex):
-        return lm.copy_index(against, config.max_copy)
-    if is_limited and config.max_copy != against.max_copy:
-        raise OptionError(
-            f"`max_copy` must be the index's, which is {against.max_copy}, but is {config.max_copy}; leave it out, "
-            "or make an index anew"
-        )
-    if against.vocab_size != len(lm.vocabulary):
-        raise OptionError(
-            f"`against` must be an index of this model's {len(lm.vocabulary):,} words, but has "
-            f"{against.vocab_size:,}; make it with this model's `copy_index`"
-        )
-    return against
-
-
-def copy_index(lm: LanguageModel, texts: Texts, max_copy: int, progress: Progress | None) -> CopyIndex:
-    """As `LanguageModel.copy_index`."""
-    from wordlm.novelty import CopyIndex
-
-    # Its words are compared with the model's, so they are folded as the model's are.
-    tokenizer = Tokenizer(texts.config.replace(lowercase=lm.tokenizer.config.lowercase))
-    return CopyIndex.from_texts(texts, tokenizer, lm.vocabulary, max_copy, progress)
