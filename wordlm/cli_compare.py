@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,9 @@ def compare(
     blanks. A pair with a word that the model does not know is left out; the most frequent ones are told on stderr,
     or in the JSON.
     """
+    # The output layer has threads of its own, and those of BLAS stand in their way. It counts only before NumPy is
+    # loaded.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from wordlm.loading import load
     from wordlm.pairs import read_pairs
 
