@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 Progress = Callable[[int], None]
 
+# What `score` can be told, besides how the text is read.
+_HOW = ("reset", "entropy_reduction", "ngram", "mix", "vectors", "train", "progress")
+
 
 @dataclass(frozen=True)
 class Text:
@@ -51,12 +54,17 @@ class Text:
         return read_paragraphs(self.text, self.config, self.places)
 
 
+def reading(lm: LanguageModel, options: dict[str, Any]) -> TextConfig:
+    """How a text is read: as the model's own was, but for some fields of `TextConfig`."""
+    return TextConfig.from_dict(lm.tokenizer.config.to_dict() | options)
+
+
 def texts_at(lm: LanguageModel, paths: Paths, options: dict[str, Any], places: bool = False) -> Texts:
     """The texts at some paths, read as the model's own were, but for some options; with `places` as in `Texts`."""
     from wordlm.text import Texts  # few texts are generated with it
 
     found = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    return Texts(found, lm.tokenizer.config.replace(**options), places=places)
+    return Texts(found, reading(lm, options), places=places)
 
 
 def passages_of(lm: LanguageModel, texts: Texts | Text, vectors: str | None = None) -> tuple[Any, Iterator[Passage]]:
@@ -212,8 +220,8 @@ def score_text(
     lm: LanguageModel, text: str, *, words: bool, **options: Any
 ) -> Iterator[WordScore] | Iterator[TypedWord]:
     """As `LanguageModel.score`."""
-    reading = {f.name: options.pop(f.name) for f in fields(TextConfig) if f.name in options}
-    return score(lm, Text(text, lm.tokenizer.config.replace(**reading), words), words=words, **options)
+    how = {name: options.pop(name) for name in _HOW if name in options}
+    return score(lm, Text(text, reading(lm, options), words), words=words, **how)
 
 
 def suggest(lm: LanguageModel, context: str, k: int, prefix: str, vectors: str | None) -> list[Suggestion]:
