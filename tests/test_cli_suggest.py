@@ -216,7 +216,9 @@ class Typist:
         import termios
 
         # A full terminal would keep the process from its end.
+        deadline = time.monotonic() + 60
         while self.process.poll() is None:
+            assert time.monotonic() < deadline, self.seen[-2000:]
             if select.select([self.parent], [], [], 0.1)[0]:
                 self.seen += os.read(self.parent, 65536).decode()
         out, _ = self.process.communicate()
