@@ -5,7 +5,7 @@ import threading
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import wordlm.completion as completion
@@ -107,6 +107,7 @@ def test_letters_that_fold_to_two():
 LETTERS = st.text("aAbBß", min_size=1, max_size=4)
 
 
+@settings(deadline=None)
 @given(st.lists(LETTERS, unique=True, max_size=40), st.text("aAbBß", max_size=3), st.integers(1, 6), st.integers(0, 99))
 def test_as_the_plain_search(words, prefix, k, seed):
     vocabulary, completer = make(*words)

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_model import VOCABULARY, make_engine
 
@@ -74,6 +74,7 @@ def test_length():
     assert [keyboard.length(token) for token in ("a", "Holmes", "東")] == [2, 7, 2]
 
 
+@settings(deadline=None)
 @given(st.lists(st.text("aAbBc", min_size=1, max_size=5), unique=True, min_size=1, max_size=40), st.integers(0, 99))
 def test_as_typed_by_hand_with_many_ties(words, seed):
     vocabulary = Vocabulary([*SPECIALS, *words])

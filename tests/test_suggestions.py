@@ -5,7 +5,7 @@ import doctest
 import numpy as np
 import pytest
 from bigrams import make_lm
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_model import KINDS, VOCABULARY, make_engine
 
@@ -141,6 +141,7 @@ LINES = st.lists(st.sampled_from(["the dog", "I", "Yes, the dog went", "the", ""
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "cache"])
+@settings(deadline=None)
 @given(texts=st.lists(LINES, min_size=1, max_size=6))
 def test_as_if_read_anew(kind, texts):
     engine = make_engine(**KINDS.get(kind, {}))

@@ -4,7 +4,7 @@ import doctest
 
 import pytest
 from bigrams import WORDS, make_lm
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import wordlm.typing_line as typing_line
@@ -212,6 +212,7 @@ def test_undo_of_what_was_deleted():
     assert [type_in(line, "<undo>") for _ in range(4)] == ["The ", "The d", "The do", "The dog"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(KEYS), max_size=40))
 def test_undo_comes_back_to_the_beginning(keys):
     line = make(LM)

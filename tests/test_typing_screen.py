@@ -7,7 +7,7 @@ import time
 
 import pytest
 from bigrams import WORDS, make_lm
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import wordlm.typing_screen as typing_screen
@@ -188,6 +188,7 @@ def test_nothing_that_a_terminal_would_obey_reaches_it():
     assert "a\ufffd[2J" in screen
 
 
+@settings(deadline=None)
 @given(st.lists(st.text("a (東é👍\u0301\u200d", max_size=30), max_size=6), st.integers(1, 30), st.integers(1, 12))
 def test_the_screen_is_never_left(paragraphs, columns, height):
     line = make()
