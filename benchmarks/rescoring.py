@@ -2,7 +2,7 @@
 
     OPENBLAS_NUM_THREADS=1 python benchmarks/rescoring.py DIR [--lists 500] [--hypotheses 20] [--runs 3] [--seed 0]
 
-DIR is a model of WikiText-2, whose texts are in ../shared/data. There are no recogniser's lists there, so these are
+DIR is a model of WikiText-2, whose texts are in ../shared/data. There are no recognizer's lists there, so these are
 made up: a sentence of 5 to 40 words, and hypotheses in which each word is swapped, dropped, or followed by another
 one by chance; other words are the sentence's neighbours by frequency. The score is the negative number of word errors
 and noise, so that the hypothesis that it likes best is often a wrong one. The weights are tuned on lists from the

@@ -91,7 +91,7 @@ def test_pretokenized_words_are_tokens():
     assert [row.sentence_id for row in rows] == [1, 1, 1, 1, 2, 3, 3]
 
 
-def test_broken_and_normalised_words_have_their_place():
+def test_broken_and_normalized_words_have_their_place():
     text = "A dark and stor-\n my cafe\u0301 in soft\u00adness\ufeff,\n\u200ewell--\nknown."
     rows = [row for row in typed_words(score_text(text)) if row.word != "<eos>"]
     assert [(row.word, text[row.start : row.end]) for row in rows] == [

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _MANY = 0.2
 
 
-@click.command(cls=Command, short_help="Put the n-best lists of a recogniser or translator in a better order.")
+@click.command(cls=Command, short_help="Put the n-best lists of a recognizer or translator in a better order.")
 @click.argument("model", metavar="DIR")
 @click.argument("nbest", metavar="NBEST")
 @click.option("--weight", type=float, help="of the model's log-probability, 0 or more [default: 1.0]")

@@ -1,4 +1,4 @@
-"""Word errors: how far hypotheses are from the reference, which is what a recogniser is judged by."""
+"""Word errors: how far hypotheses are from the reference, which is what a recognizer is judged by."""
 
 from __future__ import annotations
 

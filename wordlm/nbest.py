@@ -1,4 +1,4 @@
-"""N-best lists: the likely sentences that a recogniser or translator gives for each one, as files hold them."""
+"""N-best lists: the likely sentences that a recognizer or translator gives for each one, as files hold them."""
 
 from __future__ import annotations
 

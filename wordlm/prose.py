@@ -135,7 +135,7 @@ def find_words(words: Iterable[str], pieces: Iterable[Line]) -> Iterator[tuple[i
 
 
 def _find_changed(word: str, offset: int, stretch: str, stretches: Iterator[tuple[int, str]]) -> tuple[int, int]:
-    """Where a word stands that was mended or normalised: it is made of whole stretches all the same."""
+    """Where a word stands that was mended or normalized: it is made of whole stretches all the same."""
     letters = _letters(word)
     start, done = -1, 0
     while True:

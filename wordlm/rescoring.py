@@ -1,8 +1,8 @@
-"""The lists of likely sentences that recognisers and translators make, put in a better order by the model.
+"""The lists of likely sentences that recognizers and translators make, put in a better order by the model.
 
     total = score + weight * logprob - word_penalty * words - unk_penalty * unknown words
 
-The score is the recogniser's own, in whatever unit, greater is better; the log-probability is the model's, in nats,
+The score is the recognizer's own, in whatever unit, greater is better; the log-probability is the model's, in nats,
 the end of the sentence counted. A penalty above 0 makes longer sentences, or those with words unknown to the model,
 less likely. The words are those of the model's tokenizer.
 """
