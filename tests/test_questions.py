@@ -226,3 +226,14 @@ def test_pairs_and_hypotheses(lm):
     ranked = list(lm.rescore([Hypothesis("7", "it see", -1.0), Hypothesis("7", "I see it", -1.0)], weight=2.0))
     assert ranked[0].total >= ranked[1].total
     assert ranked[0].total == pytest.approx(ranked[0].score + 2 * ranked[0].logprob)
+
+
+def test_a_model_of_records_reads_plain_texts_too(lm, text, tmp_path):
+    lm.tokenizer.config = lm.tokenizer.config.replace(field="line")
+    plain = list(lm.score_files(text))
+    records = tmp_path / "rows.jsonl"
+    lines = [paragraph for paragraph in text.read_text().split("\n\n") if paragraph.strip()]
+    records.write_text("".join(json.dumps({"line": line}) + "\n" for line in lines))
+    assert [row.token for row in lm.score_files(records)] == [row.token for row in plain]
+    with pytest.raises(TextError, match="`field` names a field of"):
+        lm.score_files(text, field="line")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import click
 
-from wordlm.cli_options import Command, counting, json_option, warn
+from wordlm.cli_options import Command, counting, json_option, one_blas_thread, warn
 from wordlm.errors import TextError
 
 if TYPE_CHECKING:
@@ -52,9 +51,7 @@ def compare(
     blanks. A pair with a word that the model does not know is left out; the most frequent ones are told on stderr,
     or in the JSON.
     """
-    # The output layer has threads of its own, and those of BLAS stand in their way. It counts only before NumPy is
-    # loaded.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    one_blas_thread()
     from wordlm.loading import load
     from wordlm.pairs import read_pairs
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wordlm.cli_options import Command, Many, counting, given, json_option, reading_options, set_kind
+from wordlm.cli_options import Command, Many, counting, given, json_option, one_blas_thread, reading_options, set_kind
 
 if TYPE_CHECKING:
     from wordlm.evaluation import Evaluation
@@ -74,6 +74,7 @@ def evaluate(
 
     Options that take several words take all up to the next option: put them behind the texts.
     """
+    one_blas_thread()
     from wordlm.loading import load
 
     set_kind(options)
@@ -82,7 +83,7 @@ def evaluate(
     ngram = None
     if train:
         with counting("counting the words of --train:") as progress:
-            ngram = lm.fit_ngram(train, progress=progress, **options)
+            ngram = lm.fit_ngram(train, progress=progress)
     if tune:
         with counting("tuning the mixture, words:") as progress:
             lm.tune_mixture(tune, train=ngram, progress=progress, **options)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -14,7 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wordlm.cli_options import Command, Many, counting, given, json_option, options_of, reading_options, set_kind, warn
+from wordlm.cli_options import (
+    Command,
+    Many,
+    counting,
+    given,
+    json_option,
+    one_blas_thread,
+    options_of,
+    reading_options,
+    set_kind,
+    warn,
+)
 from wordlm.config import SamplingConfig
 from wordlm.errors import OptionError, WordlmError
 
@@ -79,9 +89,7 @@ def generate(
     The longest run of words that a text has copied from --against is told on stderr, or in the JSON.
     """
     if n < _BATCH:
-        # One text is matrix-vector products. More threads than one gain little there, and wait long for each other
-        # where the processor has other work. It counts only before NumPy is loaded.
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        one_blas_thread()
     from wordlm.loading import load
 
     idle = [] if against else [name for name in ("max_copy", "lines", "pretokenized", *_READING) if options[name]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import re
 import sys
 import time
@@ -178,6 +179,16 @@ def warn(warnings: Iterable[str]) -> None:
     """Warnings on the standard error, a line each."""
     for warning in warnings:
         click.echo(f"Warning: {warning}", err=True)
+
+
+def one_blas_thread() -> None:
+    """Lets the matrix products of NumPy run on one thread, unless the user has said otherwise.
+
+    Few texts at a time are matrix-vector products: more threads gain little there, and wait long for each other where
+    the processor has other work. What is worth sharing, the output layer shares among threads of its own. It counts
+    only before NumPy is loaded.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 @contextmanager

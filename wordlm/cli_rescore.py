@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wordlm.cli_options import Command, counting, given, json_option, options_of, warn
+from wordlm.cli_options import Command, counting, given, json_option, one_blas_thread, options_of, warn
 from wordlm.config import TextConfig
 from wordlm.errors import OptionError
 
@@ -65,6 +65,7 @@ def rescore(
     stderr, or in the JSON: by the scores alone, with the weights found, and of the best hypotheses there are.
     Weights fit the lists that they are tuned on: judge them on others.
     """
+    one_blas_thread()
     from wordlm.error_rate import read_references
     from wordlm.loading import load
     from wordlm.nbest import read_nbest

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wordlm.cli_options import Command, Many, counting, given, json_option, reading_options, set_kind
+from wordlm.cli_options import Command, Many, counting, given, json_option, one_blas_thread, reading_options, set_kind
 from wordlm.errors import OptionError
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ def score(
 
     A value is never quoted in tsv: read it with pandas.read_csv(file, sep="\\t", quoting=3, keep_default_na=False).
     """
+    one_blas_thread()
     from wordlm.loading import load
 
     if as_json and form:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wordlm.cli_options import Command, json_option, warn
+from wordlm.cli_options import Command, json_option, one_blas_thread, warn
 from wordlm.errors import OptionError, TextError
 
 if TYPE_CHECKING:
@@ -57,8 +56,7 @@ def suggest(
     Without CONTEXT, each line of the standard input is one, and a blank line stands between their words. In a
     terminal you type a text there, with suggestions in view, and what you have typed is printed when you end.
     """
-    # One text is matrix-vector products, which gain nothing by threads. It counts only before NumPy is loaded.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    one_blas_thread()
     from wordlm.loading import load
 
     if context is None and sys.stdin.isatty():

@@ -64,7 +64,16 @@ def texts_at(lm: LanguageModel, paths: Paths, options: dict[str, Any], places: b
     from wordlm.text import Texts  # few texts are generated with it
 
     found = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    return Texts(found, reading(lm, options), places=places)
+    config = reading(lm, options)
+    if config.field and "field" not in options:
+        # It was that of the training's records; these may be no records, and what is typed is none.
+        try:
+            if "-" not in found:
+                return Texts(found, config, places=places)
+        except TextError:
+            pass
+        config = config.replace(field=None)
+    return Texts(found, config, places=places)
 
 
 def passages_of(lm: LanguageModel, texts: Texts | Text, vectors: str | None = None) -> tuple[Any, Iterator[Passage]]:
