@@ -47,7 +47,7 @@ def test_a_word_is_what_its_vector_is(options):
     V = engine.config.vocab_size
     wider = engine.with_words(np.stack([engine._embedding[7], engine._embedding[9]]))
     ids = np.array([[2, V, 5, V + 1, 6]])
-    expected, end = engine.run(np.array([[2, 7, 5, 9, 6]]))
+    expected, _ = engine.run(np.array([[2, 7, 5, 9, 6]]))
     logprobs, _ = wider.run(ids)
     assert logprobs.shape == (1, 5, V)
     np.testing.assert_array_equal(logprobs, expected)
@@ -96,7 +96,7 @@ def test_other_vectors_are_refused(vectors, tmp_path):
     metadata = metadata_of(vectors)
     other = tmp_path / "other.txt"
     other.write_text(GLOVE.replace("whale", "shark"))
-    with pytest.raises(VectorError, match="are other vectors than the model's, which are .*vectors.txt"):
+    with pytest.raises(VectorError, match=r"are other vectors than the model's, which are .*vectors\.txt"):
         open_inputs(["whale"], engine_of(), str(other), metadata)
     with pytest.raises(VectorError, match="there are no vectors 'nothing'"):
         open_inputs(["whale"], engine_of(), "nothing", metadata)
