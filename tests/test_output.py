@@ -225,3 +225,22 @@ def test_logprobs_of_some_words(product, monkeypatch):
     np.testing.assert_allclose(logprobs, reference(hidden)[rows, words], rtol=0, atol=1e-5)
     assert OutputLayer(KERNEL, BIAS).logprobs_of(hidden, [], []).shape == (0,)
     assert OutputLayer(KERNEL, BIAS).logprobs_of(hidden[:0], [], []).shape == (0,)
+
+
+def test_memory_is_used_again():
+    layer, hidden = OutputLayer(KERNEL, BIAS), hidden_vectors(40)
+    layer.measure(hidden, np.arange(40))
+    rooms = {id(room) for room in layer._spare}
+    assert 1 <= len(rooms) <= output._THREADS
+    for _ in range(3):
+        layer.measure(hidden, np.arange(40))
+    assert len(layer._spare) <= output._THREADS
+    assert rooms & {id(room) for room in layer._spare}
+
+
+def test_what_was_looked_at_is_kept_as_it_was():
+    # `look` may return a part of the logits, which the next block is written over.
+    hidden = hidden_vectors(700)
+    found = OutputLayer(KERNEL, BIAS).measure(hidden, np.zeros(700, int), look=lambda logits, words: logits[:, 5])
+    expected = reference(hidden)
+    np.testing.assert_allclose(found.looked, expected[:, 5] - expected.max(axis=1), rtol=0, atol=1e-5)

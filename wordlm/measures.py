@@ -113,7 +113,7 @@ def measure_logprobs(logprobs: np.ndarray, targets: np.ndarray | Sequence[int], 
         # What cannot be adds nothing to the entropy, but 0 * -inf would be NaN.
         entropy[at] = row_products(np.exp(block), np.maximum(block, np.finfo(block.dtype).min))
         if look:
-            looked.append(np.asarray(look(block, words)))
+            looked.append(np.array(look(block, words)))
     return finish(surprisal, entropy, rank, confidence, looked)
 
 

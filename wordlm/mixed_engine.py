@@ -10,7 +10,6 @@ softmax is in the processor's cache. What the n-grams and the cache add to it is
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -126,7 +125,7 @@ class MixedEngine:
     def run(self, token_ids: np.ndarray | Sequence, state: MixedState | None = None) -> tuple[np.ndarray, MixedState]:
         """Reads many words of each text at once, equal to as many steps; as `Engine.run`."""
         token_ids, state = begin(self, token_ids, state)
-        logprobs, room = np.empty((*token_ids.shape, self.config.vocab_size), np.float32), threading.local()
+        logprobs = np.empty((*token_ids.shape, self.config.vocab_size), np.float32)
         end = state
 
         def lots() -> Iterator[tuple[list[Piece], np.ndarray]]:
@@ -139,7 +138,7 @@ class MixedEngine:
                 done += count
 
         def fill(lot: list[Piece], rows: np.ndarray) -> None:
-            for at, block, _ in self._mixed(lot, self._additions(lot), room):
+            for at, block, _ in self._mixed(lot, self._additions(lot)):
                 # What is nearly impossible rounds to 0.
                 np.log(np.add(block, _TINY, out=rows[at]), out=rows[at])
 
@@ -174,7 +173,7 @@ class MixedEngine:
         if np.shape(targets) != token_ids.shape:
             raise OptionError(f"`targets` must have the ids' shape, {token_ids.shape}, but have {np.shape(targets)}")
         targets = check_targets(np.ravel(targets), (token_ids.size, self.config.vocab_size)).reshape(token_ids.shape)
-        room, rows, times, end = threading.local(), [], [], state
+        rows, times, end = [], [], state
 
         def lots() -> Iterator[tuple[list[Piece]]]:
             nonlocal end
@@ -185,7 +184,7 @@ class MixedEngine:
                 yield (lot,)
 
         def measure(lot: list[Piece]) -> Measures:
-            return self._measure(lot, self._additions(lot), look, room)
+            return self._measure(lot, self._additions(lot), look)
 
         measured = _on_threads(measure, lots(), targets.size * self.config.vocab_size)
         # Of padding alone nobody has looked.
@@ -193,12 +192,12 @@ class MixedEngine:
         in_time = np.lexsort((np.concatenate(rows), np.concatenate(times)))
         return measured[in_time].spread(token_ids.T != PAD), end
 
-    def _measure(self, lot: list[Piece], additions: Additions, look: Look | None, room: threading.local) -> Measures:
+    def _measure(self, lot: list[Piece], additions: Additions, look: Look | None) -> Measures:
         """The measures of a lot."""
         targets = np.concatenate([piece.targets for piece in lot])
         entropy, best, of_network = np.empty((3, len(targets)))
         rank, looked = np.empty(len(targets), np.int64), []
-        for at, block, spare in self._mixed(lot, additions, room, targets, of_network):
+        for at, block, spare in self._mixed(lot, additions, targets, of_network):
             own = block[np.arange(len(block)), targets[at]]
             rank[at] = [1 + np.count_nonzero(row > value) for row, value in zip(block, own, strict=True)]
             best[at] = block.max(axis=1)
@@ -206,7 +205,7 @@ class MixedEngine:
             np.log(np.add(block, _TINY, out=spare), out=spare)
             entropy[at] = row_products(block, spare)
             if look:
-                looked.append(np.asarray(look(block, targets[at])))
+                looked.append(np.array(look(block, targets[at])))
         weights, parts = self.weights.weights, additions.parts(of_network)
         own = np.logaddexp.reduce(parts[:, weights > 0] + np.log(weights[weights > 0]), axis=1)
         return replace(finish(own, entropy, rank, np.log(best), looked), parts=parts)
@@ -268,7 +267,6 @@ class MixedEngine:
         self,
         lot: list[Piece],
         additions: Additions,
-        room: threading.local,
         targets: np.ndarray | None = None,
         of_network: np.ndarray | None = None,
     ) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
@@ -277,7 +275,6 @@ class MixedEngine:
         Args:
             lot: the places.
             additions: what is said there.
-            room: the threads' logits.
             targets: (n,) words.
             of_network: (n,) gets the targets' log-probabilities under the network.
 
@@ -290,7 +287,7 @@ class MixedEngine:
             network += mixture.cache * np.concatenate(additions.network)
         rows = max(1, _LOGITS // self.config.vocab_size)
         for first in range(0, len(hidden), rows):
-            for start, logits, block, sums in self.engine.output.softmaxes(hidden[first : first + rows], room):
+            for start, logits, block, sums in self.engine.output.softmaxes(hidden[first : first + rows]):
                 at = slice(first + start, first + start + len(logits))
                 if targets is not None:
                     of_network[at] = logits[np.arange(len(logits)), targets[at]] - np.log(sums)

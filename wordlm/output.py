@@ -7,8 +7,8 @@ while it is in the cache, and keep nothing of the size of the vocabulary.
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 import numpy as np
 
@@ -52,6 +52,7 @@ class OutputLayer:
 
     def __init__(self, kernel: np.ndarray, bias: np.ndarray) -> None:
         self._kernel, self._bias = kernel, bias
+        self._spare: list[np.ndarray] = []
 
     @property
     def size(self) -> int:
@@ -107,14 +108,14 @@ class OutputLayer:
         """
         from concurrent.futures import ThreadPoolExecutor  # few texts start without it
 
-        vocab_size, room, measured, gathered, count = len(self._bias), threading.local(), [], [], 0
+        vocab_size, measured, gathered, count = len(self._bias), [], [], 0
         with ThreadPoolExecutor(_THREADS) as pool:
 
             def share() -> None:
                 hidden, targets = map(np.concatenate, zip(*gathered, strict=True))
                 parts = self._parts(count)
                 for part in zip(np.array_split(hidden, parts), np.array_split(targets, parts), strict=True):
-                    measured.append(pool.submit(self._measure, *part, look, room))
+                    measured.append(pool.submit(self._measure, *part, look))
 
             for hidden, targets in pieces:
                 gathered.append((hidden, check_targets(targets, (len(hidden), vocab_size))))
@@ -150,11 +151,11 @@ class OutputLayer:
         from concurrent.futures import ThreadPoolExecutor
 
         rows, words = np.asarray(rows, np.intp), np.asarray(words, np.intp)
-        logprobs, order, room = np.empty(len(rows)), np.argsort(rows, kind="stable"), threading.local()
+        logprobs, order = np.empty(len(rows)), np.argsort(rows, kind="stable")
         blocks = np.array_split(np.arange(len(hidden)), self._parts(len(hidden)))
 
         def fill(block: np.ndarray) -> None:
-            for start, logits, _, sums in self.softmaxes(hidden[block[0] : block[-1] + 1], room):
+            for start, logits, _, sums in self.softmaxes(hidden[block[0] : block[-1] + 1]):
                 start += block[0]
                 asked = order[slice(*np.searchsorted(rows, [start, start + len(logits)], sorter=order))]
                 at = rows[asked] - start
@@ -182,12 +183,12 @@ class OutputLayer:
             parts = -(-parts // _THREADS) * _THREADS
         return max(1, min(parts, rows))
 
-    def _measure(self, hidden: np.ndarray, targets: np.ndarray, look: Look | None, room: threading.local) -> Measures:
+    def _measure(self, hidden: np.ndarray, targets: np.ndarray, look: Look | None) -> Measures:
         """A block of rows, in one thread."""
         logprobs, moments, best = np.empty((3, len(hidden)))
         rank, looked = np.empty(len(hidden), np.int64), []
         with np.errstate(invalid="ignore", over="ignore"):
-            for start, logits, exps, sums in self.softmaxes(hidden, room):
+            for start, logits, exps, sums in self.softmaxes(hidden):
                 at = slice(start, start + len(logits))
                 own = logits[np.arange(len(logits)), targets[at]]
                 normalizer = np.log(sums)
@@ -198,39 +199,48 @@ class OutputLayer:
                 rank[at] = [1 + np.count_nonzero(row > value) for row, value in zip(logits, own, strict=True)]
                 logprobs[at], moments[at], best[at] = own - normalizer, products / sums - normalizer, -normalizer
                 if look:
-                    looked.append(np.asarray(look(logits, targets[at])))
+                    looked.append(np.array(look(logits, targets[at])))
         return finish(logprobs, moments, rank, best, looked)
 
-    def softmaxes(
-        self, hidden: np.ndarray, room: threading.local
-    ) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
+    def softmaxes(self, hidden: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
         """Softmaxes, some rows at a time while they are in the cache, before they are divided by their sums.
 
         Args:
-            hidden: (rows, d) float32. A thread holds the logits of all of them.
-            room: where it holds them, from one call to the next.
+            hidden: (rows, d) float32. The logits of all of them are held, but of no more than these.
 
         Yields:
             The first row's number; logits, less the largest one of each row; their exponentials; the sums of these,
-            float64. The arrays may be written to.
+            float64. The arrays may be written to, until the next ones are asked for.
 
         Raises:
             WordlmError: the prediction is NaN somewhere.
         """
-        shape = len(hidden), len(self._bias)
-        if getattr(room, "logits", np.empty((0, 0))).shape < shape:
-            room.logits = np.empty(shape, np.float32)
-        logits, ones = room.logits[: len(hidden)], np.ones(shape[1], np.float32)
-        rows = max(1, _BLOCK_FLOATS // shape[1])
-        with np.errstate(invalid="ignore", over="ignore"):
-            self._multiply(hidden, logits)
-            for start in range(0, len(hidden), rows):
-                block = logits[start : start + rows]
-                block += self._bias
-                block -= block.max(axis=1, keepdims=True)
-                exps = np.exp(block)
-                # As a product, for BLAS adds four times as fast.
-                yield start, block, exps, _checked(exps @ ones).astype(np.float64)
+        vocab_size = len(self._bias)
+        rows = max(1, _BLOCK_FLOATS // vocab_size)
+        room = self._room(rows + len(hidden))
+        logits, ones = room[rows : rows + len(hidden)], np.ones(vocab_size, np.float32)
+        try:
+            with np.errstate(invalid="ignore", over="ignore"):
+                self._multiply(hidden, logits)
+                for start in range(0, len(hidden), rows):
+                    block = logits[start : start + rows]
+                    block += self._bias
+                    block -= block.max(axis=1, keepdims=True)
+                    exps = np.exp(block, out=room[: len(block)])
+                    # As a product, for BLAS adds four times as fast.
+                    yield start, block, exps, _checked(exps @ ones).astype(np.float64)
+        finally:
+            if len(self._spare) < _THREADS:
+                self._spare.append(room)
+
+    def _room(self, rows: int) -> np.ndarray:
+        """An array of at least so many rows of logits; one that was used before, as new pages cost a tenth more."""
+        with suppress(IndexError):
+            room = self._spare.pop()
+            if len(room) >= rows:
+                return room
+        # What is not written to takes no memory.
+        return np.empty((max(rows, _PRODUCT_FLOATS // len(self._bias)), len(self._bias)), np.float32)
 
     def _multiply(self, hidden: np.ndarray, products: np.ndarray) -> None:
         if self._kernel.size < _LARGE or len(hidden) > _FEW_ROWS:
