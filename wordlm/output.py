@@ -222,13 +222,16 @@ class OutputLayer:
         try:
             with np.errstate(invalid="ignore", over="ignore"):
                 self._multiply(hidden, logits)
-                for start in range(0, len(hidden), rows):
-                    block = logits[start : start + rows]
+            for start in range(0, len(hidden), rows):
+                block = logits[start : start + rows]
+                # Not around the yield: what the caller has NumPy ignore is the caller's.
+                with np.errstate(invalid="ignore", over="ignore"):
                     block += self._bias
                     block -= block.max(axis=1, keepdims=True)
                     exps = np.exp(block, out=room[: len(block)])
                     # As a product, for BLAS adds four times as fast.
-                    yield start, block, exps, _checked(exps @ ones).astype(np.float64)
+                    sums = _checked(exps @ ones).astype(np.float64)
+                yield start, block, exps, sums
         finally:
             if len(self._spare) < _THREADS:
                 self._spare.append(room)
