@@ -231,7 +231,7 @@ class LanguageModel:
         Args:
             paths, progress, options: as in `score_files`.
         """
-        return questions.fit_ngram(self, questions.texts_at(self, paths, options), progress)
+        return questions.fit_ngram(self, questions.texts_at(self, paths, options, needs_field=False), progress)
 
     def suggest(
         self, context: str = "", *, k: int = 10, prefix: str = "", vectors: str | None = "auto"

@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -49,9 +49,12 @@ class Text:
     def __iter__(self) -> Iterator[Paragraph]:
         from wordlm.text import read_paragraphs
 
-        if not self.text.strip():
+        is_empty = True
+        for paragraph in read_paragraphs(self.text, self.config, self.places):
+            is_empty = is_empty and not paragraph.text
+            yield paragraph
+        if is_empty:
             raise TextError(f"the text must hold a word, but is {self.text[:40]!r}; give another one")
-        return read_paragraphs(self.text, self.config, self.places)
 
 
 def reading(lm: LanguageModel, options: dict[str, Any]) -> TextConfig:
@@ -59,14 +62,24 @@ def reading(lm: LanguageModel, options: dict[str, Any]) -> TextConfig:
     return TextConfig.from_dict(lm.tokenizer.config.to_dict() | options)
 
 
-def texts_at(lm: LanguageModel, paths: Paths, options: dict[str, Any], places: bool = False) -> Texts:
-    """The texts at some paths, read as the model's own were, but for some options; with `places` as in `Texts`."""
+def texts_at(
+    lm: LanguageModel, paths: Paths, options: dict[str, Any], *, places: bool = False, needs_field: bool = True
+) -> Texts:
+    """The texts at some paths, read as the model's own were, but for some options.
+
+    Args:
+        lm: the model.
+        paths: a path or several.
+        options: fields of `TextConfig` that differ from those of the model's own text.
+        places: as in `Texts`.
+        needs_field: whether a `field` among the options is to be found there.
+    """
     from wordlm.text import Texts  # few texts are generated with it
 
     found = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     config = reading(lm, options)
-    if config.field and "field" not in options:
-        # It was that of the training's records; these may be no records, and what is typed is none.
+    if config.field and not (needs_field and "field" in options):
+        # It is that of other records; these may be no records, and what is typed is none.
         try:
             if "-" not in found:
                 return Texts(found, config, places=places)
@@ -82,7 +95,8 @@ def passages_of(lm: LanguageModel, texts: Texts | Text, vectors: str | None = No
     Args:
         lm: the model.
         texts: they are gone through twice, where `vectors` are given.
-        vectors: what unknown words are read by; None or "none": they are `<unk>`.
+        vectors: what unknown words are read by: a file or package; "auto": the packaged ones, where the model learned
+            with them; None or "none": they are `<unk>`.
     """
     from wordlm.passages import read_passages
 
@@ -90,7 +104,7 @@ def passages_of(lm: LanguageModel, texts: Texts | Text, vectors: str | None = No
     tokenizer = Tokenizer(texts.config.replace(lowercase=lm.tokenizer.config.lowercase))
     engine: Any = lm.engine
     extra: dict[str, int] = {}
-    if _are_asked(vectors):
+    if vectors := _chosen(lm, vectors):
         from wordlm.open_vocabulary import open_inputs, unknown_words
 
         engine, extra = open_inputs(unknown_words(texts, tokenizer, lm.vocabulary), engine, vectors, lm.metadata)
@@ -103,22 +117,23 @@ def with_words(lm: LanguageModel, words: Iterable[str], vectors: str | None) -> 
     Args:
         lm: the model.
         words: tokens, known or not.
-        vectors: as in `passages_of`; "auto": the packaged ones, where the model learned with them.
+        vectors: as in `passages_of`.
     """
-    engine: Any = lm.engine
-    unknown = [word for word in dict.fromkeys(words) if word not in lm.vocabulary] if _are_asked(vectors) else []
-    if unknown:
-        from wordlm.open_vocabulary import open_inputs, usual_vectors
+    unknown = [word for word in dict.fromkeys(words) if word not in lm.vocabulary]
+    if unknown and (vectors := _chosen(lm, vectors)):
+        from wordlm.open_vocabulary import open_inputs
 
-        if vectors == "auto":
-            vectors = usual_vectors(lm.metadata) if isinstance(engine, Engine) else None
-        if vectors:
-            return open_inputs(unknown, engine, vectors, lm.metadata)
-    return engine, {}
+        return open_inputs(unknown, lm.engine, vectors, lm.metadata)
+    return lm.engine, {}
 
 
-def _are_asked(vectors: str | None) -> TypeGuard[str]:
-    return vectors not in (None, "none")
+def _chosen(lm: LanguageModel, vectors: str | None) -> str | None:
+    """The vectors that are meant: "auto" are the packaged ones, where the model learned with them, and "none" none."""
+    if vectors == "auto":
+        from wordlm.open_vocabulary import usual_vectors
+
+        return usual_vectors(lm.metadata) if isinstance(lm.engine, Engine) else None
+    return None if vectors == "none" else vectors
 
 
 def mixed(engine: Any, mixture: Mixture, ngram: KneserNey) -> Any:
@@ -140,14 +155,22 @@ def stored_mixture(metadata: dict[str, Any]) -> Mixture:
 
     if "mixture" not in metadata:
         raise OptionError(
-            "`mix` needs the shares of the mixture, which were not tuned yet: give a validation text once, `wordlm "
-            "evaluate DIR TEXT --tune VALID` or `lm.tune_mixture(valid)`"
+            "`mix` needs the shares of the mixture, which were not tuned yet: find them once on a validation text, with "
+            "wordlm evaluate DIR TEXT --tune VALID, or tune_mixture in Python"
         )
     return Mixture.from_dict(metadata["mixture"])
 
 
-def find_ngram(lm: LanguageModel, train: Paths | KneserNey | None, progress: Progress | None = None) -> KneserNey:
+def find_ngram(
+    lm: LanguageModel, train: Paths | KneserNey | None, config: TextConfig, progress: Progress | None = None
+) -> KneserNey:
     """The n-grams of a training text, or those that were saved with the model.
+
+    Args:
+        lm: the model.
+        train: as in `LanguageModel.score_files`.
+        config: how the text is read that they are for. The training text is of the kind that it was, whatever that is.
+        progress: called with the number of tokens so far.
 
     Raises:
         OptionError, BundleError: there are none.
@@ -161,7 +184,8 @@ def find_ngram(lm: LanguageModel, train: Paths | KneserNey | None, progress: Pro
             )
         return lm.ngram
     if not isinstance(train, KneserNey):
-        return lm.fit_ngram(train, progress=progress)
+        same = {name: getattr(config, name) for name in ("encoding", "field", "keep_boilerplate")}
+        return lm.fit_ngram(train, progress=progress, **same)
     if train.vocab_size != len(lm.vocabulary):
         raise OptionError(
             f"`train` must be n-grams of this model's {len(lm.vocabulary):,} words, but has {train.vocab_size:,}; make "
@@ -190,7 +214,7 @@ def tune_mixture(
     from wordlm.mixture import Mixture, fit_weights
     from wordlm.scoring import score_passages
 
-    ngram, equal = find_ngram(lm, train, progress), Mixture.equal()
+    ngram, equal = find_ngram(lm, train, texts.config, progress), Mixture.equal()
     parts, done = [], 0
     for _, measures, _ in score_passages(mixed(lm.engine, equal, ngram), passages_of(lm, texts)[1]):
         parts.append(measures.parts)
@@ -218,7 +242,7 @@ def evaluate(
     """As `LanguageModel.evaluate`."""
     from wordlm import evaluation
 
-    ngram = find_ngram(lm, train, progress) if mix or train or lm.ngram else None
+    ngram = find_ngram(lm, train, texts.config, progress) if mix or train is not None or lm.ngram else None
     engine, passages = passages_of(lm, texts, vectors)
     if mix:
         engine = mixed(engine, lm.mixture, ngram)
@@ -247,7 +271,7 @@ def rescore(
     """As `LanguageModel.rescore`."""
     from wordlm import rescoring
 
-    if _are_asked(vectors):
+    if _chosen(lm, vectors):
         hypotheses = list(hypotheses)  # to be gone through twice
     tokens = (token for one in hypotheses for token in lm.tokenizer.tokenize(one.text)) if vectors else ()
     engine, extra = with_words(lm, tokens, vectors)
@@ -260,7 +284,7 @@ def compare(
     """As `LanguageModel.compare`."""
     from wordlm import minimal_pairs
 
-    if _are_asked(vectors):
+    if _chosen(lm, vectors):
         pairs = list(pairs)  # to be gone through twice
     texts = (text for pair in pairs for text in (pair.good, pair.bad)) if vectors else ()
     engine, extra = with_words(lm, chain.from_iterable(map(lm.tokenizer.tokenize, texts)), vectors)
@@ -286,7 +310,7 @@ def score(
     from wordlm.scoring import score_passages
     from wordlm.typed_words import typed_words, word_scores
 
-    ngrams = find_ngram(lm, train, progress) if ngram or mix else None
+    ngrams = find_ngram(lm, train, texts.config, progress) if ngram or mix else None
     engine, passages = passages_of(lm, texts, vectors)
     if mix:
         engine = mixed(engine, lm.mixture, ngrams)
