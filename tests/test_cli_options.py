@@ -1,6 +1,8 @@
 """Options made of configs, what a flag means that is left out, and errors in the command line's words."""
 
 import dataclasses
+import io
+import json
 import re
 
 import click
@@ -8,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from wordlm.cli import main
-from wordlm.cli_options import Command, Group, Many, given, options_of, set_kind
+from wordlm.cli_options import Command, Group, Many, given, options_of, set_kind, to_json
 from wordlm.config import PRESETS, DataConfig, ModelConfig, SamplingConfig, TextConfig, TrainConfig, configure
 from wordlm.errors import OptionError, WordlmError
 
@@ -217,3 +219,17 @@ def test_headings_in_the_help():
         "Other:",
         "--late",
     ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "UTF8", "utf_8"])
+def test_json_is_as_it_is_in_utf_8(monkeypatch, encoding):
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), encoding))
+    assert to_json({"é": "世"}) == '{"é": "世"}'
+    # Half of a surrogate pair has no bytes.
+    assert json.loads(to_json({"é": "\ud800"}).encode()) == {"é": "\ud800"}
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii", "cp1252", "utf-16"])
+def test_json_is_ascii_in_other_encodings(monkeypatch, encoding):
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), encoding))
+    assert to_json({"é": "世"}) == '{"\\u00e9": "\\u4e16"}'

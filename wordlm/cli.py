@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from wordlm import __version__
 from wordlm.cli_compare import compare
 from wordlm.cli_evaluate import evaluate
 from wordlm.cli_generate import generate
-from wordlm.cli_options import Group, given, json_option, options_of, set_kind, text_options
+from wordlm.cli_options import Group, given, json_option, options_of, set_kind, text_options, to_json
 from wordlm.cli_rescore import rescore
 from wordlm.cli_score import score
 from wordlm.cli_suggest import suggest
@@ -124,7 +123,7 @@ def train(
     coverage = vectors and {name: vectors["coverage"][name] for name in ("types", "tokens")}
     figures = {"model": str(lm.path)} | {name: lm.metadata[name] for name in FIGURES} | {"coverage": coverage}
     if as_json:
-        click.echo(json.dumps(figures, ensure_ascii=False))
+        click.echo(to_json(figures))
         return
     parts = [f"validation perplexity {_number(figures['valid_perplexity'])}"]
     if figures["test_perplexity"] is not None:
@@ -154,7 +153,7 @@ def info(model: str, as_json: bool) -> None:
     lm = load(model)
     if as_json:
         content = {"model": str(lm.path), "config": lm.config.to_dict(), "text": lm.tokenizer.config.to_dict()}
-        click.echo(json.dumps(content | {"metadata": lm.metadata}, ensure_ascii=False))
+        click.echo(to_json(content | {"metadata": lm.metadata}))
         return
     for name, value in _facts(lm):
         click.echo(f"{name:<12} {value}")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import click
 
-from wordlm.cli_options import Command, counting, json_option, one_blas_thread, warn
+from wordlm.cli_options import Command, counting, json_option, one_blas_thread, to_json, warn
 from wordlm.errors import TextError
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ def compare(
     if as_json:
         content = dataclasses.asdict(found)
         content["unknown"] = [{"word": word, "pairs": count} for word, count in found.unknown]
-        click.echo(json.dumps(content, ensure_ascii=False))
+        click.echo(to_json(content))
     else:
         _print(found)
     if faults:

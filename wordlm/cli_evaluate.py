@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from wordlm.cli_options import Command, Many, counting, given, json_option, one_blas_thread, reading_options, set_kind
+from wordlm.cli_options import (
+    Command,
+    Many,
+    counting,
+    given,
+    json_option,
+    one_blas_thread,
+    reading_options,
+    set_kind,
+    to_json,
+)
 
 if TYPE_CHECKING:
     from wordlm.evaluation import Evaluation
@@ -98,7 +107,7 @@ def evaluate(
             **options,
         )
     if as_json:
-        click.echo(json.dumps(_finite(dataclasses.asdict(found)), ensure_ascii=False))
+        click.echo(to_json(_finite(dataclasses.asdict(found))))
         return
     rows = list(_rows(found))
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]

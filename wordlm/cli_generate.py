@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import sys
 import time
@@ -23,6 +22,7 @@ from wordlm.cli_options import (
     options_of,
     reading_options,
     set_kind,
+    to_json,
     warn,
 )
 from wordlm.config import SamplingConfig
@@ -181,6 +181,6 @@ def _print_json(texts: Iterable[GeneratedText], with_copies: bool) -> None:
         content = dataclasses.asdict(text)
         if not with_copies:
             del content["longest_copy"]
-        click.echo(opening + json.dumps(content, ensure_ascii=False), nl=False)
+        click.echo(opening + to_json(content), nl=False)
         opening = ",\n"
     click.echo("]")

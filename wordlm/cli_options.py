@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
+import json
 import math
 import os
 import re
@@ -173,6 +175,18 @@ def set_kind(options: dict[str, Any]) -> None:
 def given(options: dict[str, Any]) -> dict[str, Any]:
     """The options that the user gave; the others are left to the configs."""
     return {name: value for name, value in options.items() if value is not None and value != ()}
+
+
+def to_json(content: Any) -> str:
+    """JSON for the standard output, in ASCII where that has another encoding than UTF-8."""
+    if codecs.lookup(sys.stdout.encoding or "ascii").name == "utf-8":
+        text = json.dumps(content, ensure_ascii=False)
+        try:
+            text.encode()
+            return text
+        except UnicodeEncodeError:  # half of a surrogate pair
+            pass
+    return json.dumps(content)
 
 
 def warn(warnings: Iterable[str]) -> None:

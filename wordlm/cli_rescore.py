@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wordlm.cli_options import Command, counting, given, json_option, one_blas_thread, options_of, warn
+from wordlm.cli_options import Command, counting, given, json_option, one_blas_thread, options_of, to_json, warn
 from wordlm.config import TextConfig
 from wordlm.errors import OptionError
 
@@ -104,14 +103,12 @@ def _print(hypotheses: Iterable[RescoredHypothesis], weights: Weights, tuning: T
     words = unknown = 0
     last = None
     if as_json:
-        click.echo(
-            json.dumps({"weights": dataclasses.asdict(weights)} | _figures(tuning))[:-1] + ', "lists": [', nl=False
-        )
+        click.echo(to_json({"weights": dataclasses.asdict(weights)} | _figures(tuning))[:-1] + ', "lists": [', nl=False)
     for one in hypotheses:
         words, unknown = words + one.words, unknown + one.unknown
         if as_json:
             opening = "\n[" if last is None else ",\n " if one.id == last else "],\n["
-            click.echo(opening + json.dumps(_content(one), ensure_ascii=False), nl=False)
+            click.echo(opening + to_json(_content(one)), nl=False)
             last = one.id
         else:
             click.echo(_line(one))
@@ -129,7 +126,7 @@ def _print(hypotheses: Iterable[RescoredHypothesis], weights: Weights, tuning: T
 def _line(one: RescoredHypothesis) -> str:
     """In the form that it was read in."""
     if isinstance(one.source, dict):
-        return json.dumps(one.source | {"logprob": one.logprob, "total": one.total}, ensure_ascii=False)
+        return to_json(one.source | {"logprob": one.logprob, "total": one.total})
     return " ||| ".join([*(one.source or ()), f"{one.logprob:.8g}", f"{one.total:.8g}"])
 
 

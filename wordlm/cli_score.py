@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import json
 import sys
 from collections.abc import Iterator
 from itertools import chain
@@ -14,7 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wordlm.cli_options import Command, Many, counting, given, json_option, one_blas_thread, reading_options, set_kind
+from wordlm.cli_options import (
+    Command,
+    Many,
+    counting,
+    given,
+    json_option,
+    one_blas_thread,
+    reading_options,
+    set_kind,
+    to_json,
+)
 from wordlm.errors import OptionError
 
 if TYPE_CHECKING:
@@ -151,11 +160,10 @@ def _json_lines(columns: dict[str, type], rows: Iterator[tuple[Any, ...]], form:
     text, oov = kinds.index(str), kinds.index(bool)
     templates = ["%s" if kind is bool else _TEMPLATES[kind] for kind in kinds]
     template = "{" + ", ".join(f'"{name}": {one}' for name, one in zip(names, templates, strict=True)) + "}"
-    encode = json.JSONEncoder(ensure_ascii=False).encode
     before, between, after, last = ("", "", "\n", "") if form == "jsonl" else ("[", ",\n", "", "]\n")
     for row in rows:
         values = list(row)
-        values[text], values[oov] = encode(values[text]), "true" if values[oov] else "false"
+        values[text], values[oov] = to_json(values[text]), "true" if values[oov] else "false"
         yield before + template % tuple(values) + after
         before = between
     yield last

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wordlm.cli_options import Command, json_option, one_blas_thread, warn
+from wordlm.cli_options import Command, json_option, one_blas_thread, to_json, warn
 from wordlm.errors import OptionError, TextError
 
 if TYPE_CHECKING:
@@ -116,7 +115,7 @@ def _print_json(answers: Iterable[list[Suggestion]], is_list: bool) -> None:
     """The suggestions, or a list of those of each line, which is written line by line."""
     opening = "[" if is_list else ""
     for found in answers:
-        content = json.dumps([dataclasses.asdict(suggestion) for suggestion in found], ensure_ascii=False)
+        content = to_json([dataclasses.asdict(suggestion) for suggestion in found])
         click.echo(opening + content, nl=False)
         opening = ",\n"
     click.echo(("]" if opening != "[" else "[]") if is_list else "")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import Any
 
 import click
 
-from wordlm.cli_options import Group, given, json_option, options_of, set_kind, text_options, warn
+from wordlm.cli_options import Group, given, json_option, options_of, set_kind, text_options, to_json, warn
 from wordlm.config import DataConfig, TrainConfig
 
 
@@ -39,7 +38,7 @@ def coverage(texts: tuple[str, ...], as_json: bool, **options: Any) -> None:
     set_kind(options)
     found = cover(texts, **given(options))
     if as_json:
-        click.echo(json.dumps({"vectors": found.name} | dataclasses.asdict(found.coverage), ensure_ascii=False))
+        click.echo(to_json({"vectors": found.name} | dataclasses.asdict(found.coverage)))
         return
     click.echo(f"{found.name}: {found.coverage.types:.1%} of the words, {found.coverage.tokens:.1%} of the tokens")
     for word, count in found.coverage.missing:
@@ -63,7 +62,7 @@ def nearest(word: str, k: int, as_json: bool, **options: Any) -> None:
     config = DataConfig(**given(options))
     found = find(config.vectors, word, k, trust_pickle=config.trust_pickle)
     if as_json:
-        click.echo(json.dumps([{"word": w, "cosine": c} for w, c in found], ensure_ascii=False))
+        click.echo(to_json([{"word": w, "cosine": c} for w, c in found]))
         return
     for neighbour, cosine in found:
         click.echo(f"{cosine:.3f}  {neighbour}")
@@ -84,7 +83,7 @@ def convert(source: str, out: str, overwrite: bool, as_json: bool, **options: An
     from wordlm.vectors import convert as write
 
     warnings = write(source, out, trust_pickle=DataConfig(**given(options)).trust_pickle, overwrite=overwrite)
-    click.echo(json.dumps({"vectors": out, "warnings": warnings}, ensure_ascii=False) if as_json else out)
+    click.echo(to_json({"vectors": out, "warnings": warnings}) if as_json else out)
     warn([] if as_json else warnings)
 
 
@@ -108,4 +107,4 @@ def train_vectors(texts: tuple[str, ...], out: str, overwrite: bool, as_json: bo
 
     set_kind(options)
     count = make_vectors(texts, out, overwrite=overwrite, **given(options))
-    click.echo(json.dumps({"vectors": out, "words": count}) if as_json else f"{out}: {count:,} words")
+    click.echo(to_json({"vectors": out, "words": count}) if as_json else f"{out}: {count:,} words")
