@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 import wordlm
-from wordlm.questions import passages_of, texts_at
+from wordlm.reading import passages_of, texts_at
 from wordlm.scoring import score_passages
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "wikitext-2"

@@ -27,7 +27,7 @@ LEVELS = [
     "passages typed_words bundle learner examiner keras_stack keras_engine mixture additions mixed_engine",
     "training search generation scoring evaluation suggestions sentence_scores rescoring weight_tuning minimal_pairs "
     "open_vocabulary",
-    "questions writing language_model loading progress preparation",
+    "reading mixing questions writing language_model loading progress preparation",
     "pipeline",
     "cli_options typing_line typing_screen",
     "cli_generate cli_vectors cli_score cli_evaluate cli_suggest cli_rescore cli_compare",

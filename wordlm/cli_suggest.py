@@ -87,7 +87,7 @@ def _lines() -> Iterator[str]:
 
 def _ask(lm: LanguageModel, contexts: list[str], k: int, prefix: str, vectors: str) -> Iterator[list[Suggestion]]:
     """The suggestions of each context, from one suggester and one reading of the vectors."""
-    from wordlm.questions import with_words
+    from wordlm.reading import with_words
     from wordlm.suggestions import Suggester
 
     prompts = list(map(lm.read_prompt, contexts))

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wordlm import generation, questions, writing
+from wordlm import generation, mixing, questions, reading, writing
 from wordlm.config import ModelConfig, SamplingConfig, TextConfig
 from wordlm.engine import Engine
 from wordlm.prompts import Prompt, read_prompt
@@ -76,7 +76,7 @@ class LanguageModel:
     @property
     def mixture(self) -> Mixture:
         """The shares of the mixture, as `tune_mixture` has found them; an OptionError if it has not."""
-        return questions.stored_mixture(self.metadata)
+        return mixing.stored_mixture(self)
 
     def generate(self, prompt: str = "", *, against: Against | None = None, **options: Any) -> str:
         """One new text, the prompt at its head.
@@ -171,7 +171,7 @@ class LanguageModel:
         """
         return questions.score(
             self,
-            questions.texts_at(self, paths, options, places=words),
+            reading.texts_at(self, paths, options, places=words),
             words=words,
             reset=reset,
             entropy_reduction=entropy_reduction,
@@ -205,7 +205,7 @@ class LanguageModel:
             >>> lm.evaluate("README.md").tokens > 1000
             True
         """
-        texts = questions.texts_at(self, paths, options)
+        texts = reading.texts_at(self, paths, options)
         return questions.evaluate(self, texts, reset=reset, mix=mix, vectors=vectors, train=train, progress=progress)
 
     def tune_mixture(
@@ -223,7 +223,7 @@ class LanguageModel:
         Args:
             paths, train, progress, options: as in `score_files`.
         """
-        return questions.tune_mixture(self, questions.texts_at(self, paths, options), train, progress)
+        return mixing.tune_mixture(self, reading.texts_at(self, paths, options), train, progress)
 
     def fit_ngram(self, paths: Paths, *, progress: Progress | None = None, **options: Any) -> KneserNey:
         """A Kneser-Ney model of order 5 of some texts, with the model's own words; for `train`.
@@ -231,7 +231,7 @@ class LanguageModel:
         Args:
             paths, progress, options: as in `score_files`.
         """
-        return questions.fit_ngram(self, questions.texts_at(self, paths, options, needs_field=False), progress)
+        return mixing.fit_ngram(self, reading.texts_at(self, paths, options, needs_field=False), progress)
 
     def suggest(
         self, context: str = "", *, k: int = 10, prefix: str = "", vectors: str | None = "auto"
@@ -315,7 +315,7 @@ class LanguageModel:
             >>> next(lm.generate_many(against=index, seed=1)).longest_copy <= 2
             True
         """
-        return writing.copy_index(self, questions.texts_at(self, texts, options), max_copy, progress)
+        return writing.copy_index(self, reading.texts_at(self, texts, options), max_copy, progress)
 
     def keras_model(self) -> keras.Model:
         """The network as a Keras model: (batch, time) token ids -> probabilities. Loads Keras."""

@@ -52,9 +52,13 @@ class Mixture:
         for name in (*PARTS, "cache_theta"):
             value = getattr(self, name)
             is_number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-            if not is_number or not 0 <= value < math.inf:
-                raise OptionError(f"`{name}` must be a finite number, at least 0, but is {value!r}")
-            object.__setattr__(self, name, float(value))
+            try:
+                number = float(value) if is_number else math.nan
+            except OverflowError:
+                number = math.inf
+            if not 0 <= number < math.inf:
+                raise OptionError(f"`{name}` must be a finite number, at least 0, but is {value!r:.40}")
+            object.__setattr__(self, name, number)
         if not isinstance(self.cache_words, int) or isinstance(self.cache_words, bool) or self.cache_words < 1:
             raise OptionError(f"`cache_words` must be a whole number, at least 1, but is {self.cache_words!r}")
         if abs((total := self.lstm + self.kneser_ney + self.cache) - 1) > 1e-6:
