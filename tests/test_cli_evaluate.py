@@ -140,8 +140,9 @@ def test_the_mixture(own, story, tmp_path):
     assert figures(own, story, "--train", story, "--mix") == tuned
     assert figures(own, story, "--train", story)["mixture"] is None
     out, _ = run("evaluate", own, story, "--train", story, "--mix")
-    for name, label in (("lstm", "network"), ("kneser_ney", "Kneser-Ney"), ("cache", "cache")):
-        line = re.search(rf"^ *{label} alone .*", out, re.MULTILINE)[0]
+    labels = {"lstm": "network alone", "kneser_ney": "Kneser-Ney alone", "cache": "cache on the network"}
+    for name, label in labels.items():
+        line = re.search(rf"^ *{label} .*", out, re.MULTILINE)[0]
         assert f" {tuned['parts'][name]:,.1f} " in line
         assert f"{tuned['mixture'][name]:.1%} of the mixture" in line
 
@@ -251,3 +252,14 @@ def test_help_names_every_option_and_an_example():
     ]:
         assert option in out
     assert "wordlm evaluate models/book" in out
+
+
+def test_how_texts_are_read_holds_for_the_training_text_but_for_its_kind(own, tmp_path):
+    text, train = tmp_path / "text.jsonl", tmp_path / "train.csv"
+    text.write_text('{"body": "I don\'t see it."}\n')
+    train.write_text('number,body\n1,"he took a lamp."\n')
+    options = ("--train", train, "--field", "body", "--json")
+    assert json.loads(run("evaluate", own, text, *options)[0])["baselines"]["unigram"] > 1
+    plain = tmp_path / "plain.txt"
+    plain.write_text("he took a lamp.\n")
+    assert json.loads(run("evaluate", own, text, "--train", plain, *options[2:])[0])["baselines"]["unigram"] > 1

@@ -19,6 +19,8 @@ from wordlm.cli_options import (
     reading_options,
     set_kind,
     to_json,
+    training_options,
+    vectors_option,
 )
 
 if TYPE_CHECKING:
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
 
 _RESETS = ("sentence", "document", "never")
 _SECTIONS = {"mix": "With an n-gram model and a cache", "lines": "How the texts are read"}
-_PARTS = {"lstm": "network", "kneser_ney": "Kneser-Ney", "cache": "cache"}
+# The cache is not measured by itself: the network counts in it as one more context that is alike.
+_PARTS = {"lstm": "network alone", "kneser_ney": "Kneser-Ney alone", "cache": "cache on the network"}
 _BASELINES = {
     "kneser_ney": ("Kneser-Ney", "yardstick: counts of up to five words in a row"),
     "unigram": ("unigram", "yardstick: counts of words, whatever came before"),
@@ -49,7 +52,7 @@ _BASELINES = {
     metavar="TEXT...",
     help="what the model was trained on: for the yardsticks, where the model has no n-grams of its own",
 )
-@click.option("--vectors", help="word vectors to read unknown words by; predicted they are <unk> all the same")
+@vectors_option
 @json_option
 @click.option("--mix", is_flag=True, help="the network, the n-gram model and a cache of the text's words, mixed")
 @click.option(
@@ -81,7 +84,8 @@ def evaluate(
 
     --mix takes the shares that --tune has found once. Tune on a text that is not the one to evaluate.
 
-    Options that take several words take all up to the next option: put them behind the texts.
+    --encoding, --field and --keep-boilerplate hold for the text of --train too, which is otherwise read as it was in
+    training. Options that take several words take all up to the next option: put them behind the texts.
     """
     one_blas_thread()
     from wordlm.loading import load
@@ -92,7 +96,7 @@ def evaluate(
     ngram = None
     if train:
         with counting("counting the words of --train:") as progress:
-            ngram = lm.fit_ngram(train, progress=progress)
+            ngram = lm.fit_ngram(train, progress=progress, **training_options(options))
     if tune:
         with counting("tuning the mixture, words:") as progress:
             lm.tune_mixture(tune, train=ngram, progress=progress, **options)
@@ -122,7 +126,7 @@ def _rows(found: Evaluation) -> Iterator[tuple[str, str, str]]:
     if found.parts and found.mixture:
         for part, perplexity in found.parts.items():
             if perplexity is not None:
-                yield f"  {_PARTS[part]} alone", _number(perplexity), f"{found.mixture[part]:.1%} of the mixture"
+                yield f"  {_PARTS[part]}", _number(perplexity), f"{found.mixture[part]:.1%} of the mixture"
     for baseline, (name, gloss) in _BASELINES.items():
         perplexity = found.baselines[baseline]
         if perplexity is not None:

@@ -17,6 +17,7 @@ from wordlm.cli_options import (
     Many,
     counting,
     given,
+    is_terminal,
     json_option,
     one_blas_thread,
     options_of,
@@ -124,7 +125,7 @@ def generate(
 
 def _watched(texts: Iterator[GeneratedText], n: int) -> Iterator[GeneratedText]:
     """The texts; where someone looks on, it is said which one is being made, as those that are searched take time."""
-    is_watched, told = sys.stderr.isatty(), -math.inf
+    is_watched, told = is_terminal(sys.stderr), -math.inf
     try:
         for number in count(1):
             if is_watched and time.monotonic() > told + 0.3:

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -156,9 +156,24 @@ def kind_options(command: Any) -> Any:
     return click.option("--lines", is_flag=True, help="each line is one example: headlines, verses, tweets")(command)
 
 
+def vectors_option(command: Any) -> Any:
+    """`--vectors` of the verbs that ask a model."""
+    return click.option(
+        "--vectors",
+        metavar="FILE",
+        help="the word vectors of the training, to read words by that the model does not know (as predictions they "
+        "stay <unk>); auto: glove-6b-50d, if it was that",
+    )(command)
+
+
 def reading_options(command: Any) -> Any:
     """The options of every verb that reads a text in the words of a model, whose case is the model's."""
     return kind_options(options_of(TextConfig, only=["encoding", "field", "keep_boilerplate"])(command))
+
+
+def training_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of `reading_options` that hold for a training text, which is of the kind that it was in training."""
+    return {name: value for name, value in options.items() if name in ("encoding", "field", "keep_boilerplate")}
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout")
@@ -189,6 +204,11 @@ def to_json(content: Any) -> str:
     return json.dumps(content)
 
 
+def number_of(count: int, noun: str) -> str:
+    """`1 pair`, `2 pairs`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def warn(warnings: Iterable[str]) -> None:
     """Warnings on the standard error, a line each."""
     for warning in warnings:
@@ -205,6 +225,11 @@ def one_blas_thread() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether someone may look on; a stream that was closed before the start is None."""
+    return stream is not None and stream.isatty()
+
+
 @contextmanager
 def counting(label: str) -> Iterator[Callable[[int], None]]:
     """Shows a growing number on the standard error, where that is a terminal, and takes it away in the end.
@@ -215,7 +240,7 @@ def counting(label: str) -> Iterator[Callable[[int], None]]:
     Returns:
         What is to be told the number.
     """
-    is_watched, told = sys.stderr.isatty(), -math.inf
+    is_watched, told = is_terminal(sys.stderr), -math.inf
 
     def progress(count: int) -> None:
         nonlocal told

@@ -18,11 +18,14 @@ from wordlm.cli_options import (
     Many,
     counting,
     given,
+    is_terminal,
     json_option,
     one_blas_thread,
     reading_options,
     set_kind,
     to_json,
+    training_options,
+    vectors_option,
 )
 from wordlm.errors import OptionError
 
@@ -49,7 +52,7 @@ _TEMPLATES = {int: "%d", bool: "%d", float: "%.9g", str: "%s"}
     show_default=True,
     help="where the model forgets what it has read: after each paragraph (sentence), after each file or record, never",
 )
-@click.option("--vectors", help="word vectors to read unknown words by; predicted they are <unk> all the same")
+@vectors_option
 @click.option(
     "--format",
     "form",
@@ -89,7 +92,7 @@ def score(
     \b
     sentence_id  number of the paragraph or line, from 1
     token_id     number of the token in it, from 1
-    token        as typed
+    token        as typed, but in Unicode's NFC form
     surprisal    -log2 of its probability, in bits
     entropy      of the prediction that it met, in bits: the surprisal to be expected
     rank         1 for the likeliest word
@@ -104,11 +107,15 @@ def score(
 
     \b
     sentence_id, word_id, word, surprisal, oov  as above; oov is 1 if any token is unknown
-    start, end   its place: characters of the document up to there, line ends counted as one, from 0
+    start, end   its place: characters of the file up to there, from 0, line ends counted as one; of a record, in
+                 its field
     tokens       how many it has
     document_id  number of the file or record, from 1
 
     A value is never quoted in tsv: read it with pandas.read_csv(file, sep="\\t", quoting=3, keep_default_na=False).
+
+    --encoding, --field and --keep-boilerplate hold for the text of --train too, which is otherwise read as it was in
+    training. It takes all words up to the next option: put it behind the texts.
     """
     one_blas_thread()
     from wordlm.loading import load
@@ -123,10 +130,10 @@ def score(
     counts = None
     if train:
         with counting("counting the words of --train:") as progress:
-            counts = lm.fit_ngram(train, progress=progress)
+            counts = lm.fit_ngram(train, progress=progress, **training_options(options))
     with counting("scoring, words:") as progress:
         # Rows on the screen show themselves how far they are.
-        told = None if sys.stdout.isatty() else progress
+        told = None if is_terminal(sys.stdout) else progress
         rows = lm.score_files(texts, ngram=ngram, mix=mix, train=counts, progress=told, **options)
         _print(rows, "json" if as_json else form or "tsv")
 
