@@ -144,3 +144,9 @@ def test_position_grows_with_reading(tmp_path, monkeypatch):
         assert positions == sorted(positions)
         assert len(set(positions)) > 10
         assert positions[-1] == texts.size == 11_004
+
+
+def test_no_path_and_no_stdin(monkeypatch):
+    assert refusal("").startswith("'': there is no such file")
+    monkeypatch.setattr("sys.stdin", None)  # as with `<&-`
+    assert refusal("-") == "stdin: it is closed; give a file, or text there"

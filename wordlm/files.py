@@ -176,6 +176,8 @@ def read_text(file: File, config: TextConfig, advance: Callable[[int], None] = l
 def _find(path: str, config: TextConfig) -> list[File]:
     """The files that one given path stands for."""
     if path == "-":
+        if sys.stdin is None:
+            raise TextError("stdin: it is closed; give a file, or text there")
         return [_spool("-", sys.stdin.buffer, config)]
     path = os.path.expanduser(path)
     with _reading(path):
@@ -190,7 +192,9 @@ def _find(path: str, config: TextConfig) -> list[File]:
     matches = sorted(glob.glob(path, recursive=True))
     if not matches:
         what = "no file matches this pattern" if glob.has_magic(path) else "there is no such file or folder"
-        raise TextError(f"{path}: {what}; give a text file, a folder, a pattern in quotes, or - for stdin")
+        raise TextError(
+            f"{path or repr(path)}: {what}; give a text file, a folder, a pattern in quotes, or - for stdin"
+        )
     return [file for match in matches for file in _find(match, config)]
 
 
