@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wordlm import nbest
-from wordlm.errors import TextError
+from wordlm.errors import OptionError, TextError
 from wordlm.nbest import Hypothesis, ListFault, read_nbest
 
 
@@ -137,8 +137,9 @@ RECORDS = {
     '{"id": "u1", "hypothesis": "two"}': ("'score' must be a finite number, but is missing", "u1"),
     '{"id": "u1", "hypothesis": "two", "score": "1"}': ("""'score' must be a finite number, but is "1\"""", "u1"),
     '{"id": "u1", "hypothesis": "two", "score": true}': ("'score' must be a finite number, but is true", "u1"),
-    '{"id": "u1", "hypothesis": "two", "score": NaN}': ("'score' must be a finite number, but is NaN", "u1"),
-    '{"id": "u1", "hypothesis": "two", "score": 1e999}': ("'score' must be a finite number, but is Infinity", "u1"),
+    '{"id": "u1", "hypothesis": "two", "score": NaN}': ("not a JSON object (NaN is no finite number)", None),
+    '{"id": "u1", "hypothesis": "two", "score": 1e999}': ("not a JSON object (1e999 is no finite number)", None),
+    '{"id": "u1", "hypothesis": "two", "score": 1, "more": [-Infinity]}': ("(-Infinity is no finite number)", None),
     '{"id": "u1", "hypothesis": "two", "score": 1' + "0" * 400 + "}": ("'score' must be a finite number", "u1"),
 }
 GOOD_RECORD = '{"id": "u1", "hypothesis": "one", "score": 1}\n\n'
@@ -170,3 +171,33 @@ def test_a_list_stands_together(tmp_path):
 def test_a_file_that_is_not_there_is_refused_at_once(tmp_path):
     with pytest.raises(TextError, match="there is no such file"):
         read_nbest(tmp_path / "none.txt")
+
+
+@pytest.mark.parametrize("name", ["", "*.txt", "a"])
+def test_lists_of_several_files_are_not_mixed(tmp_path, name):
+    for folder in (tmp_path, tmp_path / "a"):
+        folder.mkdir(exist_ok=True)
+        written(folder, GOOD)
+    written(tmp_path, GOOD, "other.txt")
+    with pytest.raises(TextError, match="a folder, or several files; give one file of hypotheses") as refused:
+        read_nbest(tmp_path / name)
+    assert str(refused.value).startswith(str(tmp_path / name))
+    assert len(list(read_nbest(tmp_path / "n*.txt"))) == 1
+
+
+def test_there_must_be_hypotheses(tmp_path):
+    with pytest.raises(TextError, match=r"n\.txt: no hypotheses, only white space; give a file"):
+        read(tmp_path, " \n\t\n\n")
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), -float("inf")])
+def test_a_score_is_finite(score):
+    with pytest.raises(OptionError, match="`score` must be a finite number, but is"):
+        Hypothesis("1", "a", score)
+
+
+def test_halves_of_surrogate_pairs_are_left_out_of_the_text(tmp_path):
+    line = r'{"id": 1, "hypothesis": "o\ud800ne \ud83d\ude00", "score": 1}'
+    (found,) = read(tmp_path, line)
+    assert found.text == "one \U0001f600"
+    assert found.source == json.loads(line)

@@ -7,17 +7,20 @@ import math
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any
 
 from wordlm.config import TextConfig
-from wordlm.errors import TextError
+from wordlm.errors import OptionError, TextError
 from wordlm.files import File, find_files, read_text
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """A sentence that may have been said."""
+    """A sentence that may have been said.
+
+    Raises:
+        OptionError: a score that is no finite number.
+    """
 
     id: str
     """Of its list: those of one list have the same, and stand together."""
@@ -26,6 +29,10 @@ class Hypothesis:
     """Greater is better."""
     source: tuple[str, ...] | dict[str, Any] | None = field(default=None, repr=False, compare=False)
     """The fields of its line, or its JSON record, as read."""
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.score):
+            raise OptionError(f"`score` must be a finite number, but is {self.score!r}; leave the hypothesis out")
 
 
 class ListFault(TextError):
@@ -46,12 +53,12 @@ def read_nbest(path: str | os.PathLike[str], encoding: str | None = None) -> Ite
     Args:
         path: of lines `id ||| hypothesis ||| score`, where further fields may stand before the score; or, if the first
             line begins with `{`, of JSON records with the keys id, hypothesis and score, and any others. Blank lines
-            are passed over. It may be compressed; `-` is stdin.
+            are passed over. It is one file, perhaps compressed; `-` is stdin.
         encoding: of the file; None is UTF-8.
 
     Raises:
-        TextError: a file that cannot be read; iterating raises it for a line that is no hypothesis, a score that is
-            no finite number, and an id that comes again after another.
+        TextError: a file that cannot be read, a folder, several files; iterating raises it for a line that is no
+            hypothesis, a number that is not finite, an id that comes again after another, and a file without any.
 
     Example:
         >>> import tempfile
@@ -62,7 +69,10 @@ def read_nbest(path: str | os.PathLike[str], encoding: str | None = None) -> Ite
         ['it was dark', 'it was a dog']
     """
     config = TextConfig(encoding=encoding)
-    return chain.from_iterable(_read(file, config) for file in find_files([path], config))
+    file, *others = find_files([path], config)
+    if others or os.path.isdir(path):  # ids may be the same in several files
+        raise TextError(f"{os.fspath(path)}: a folder, or several files; give one file of hypotheses")
+    return _read(file, config)
 
 
 def _read(file: File, config: TextConfig) -> Iterator[Hypothesis]:
@@ -84,6 +94,8 @@ def _read(file: File, config: TextConfig) -> Iterator[Hypothesis]:
         last = hypothesis.id
         ends[last] = number
         yield hypothesis
+    if parse is None:
+        raise TextError(f"{file.label}: no hypotheses, only white space; give a file with a hypothesis a line")
 
 
 def _lines(chunks: Iterable[str]) -> Iterator[str]:
@@ -115,7 +127,7 @@ def _parse_fields(line: str, where: str) -> Hypothesis:
 
 def _parse_record(line: str, where: str) -> Hypothesis:
     try:
-        record = json.loads(line)
+        record = json.loads(line, parse_float=_finite, parse_constant=_finite)
         fault = "" if isinstance(record, dict) else f"it is {line[:40]!r}"
     except (ValueError, RecursionError) as error:
         fault = str(error)
@@ -136,7 +148,15 @@ def _parse_record(line: str, where: str) -> Hypothesis:
         if not is_kept:
             found = f"is {json.dumps(record[key])[:40]}" if key in record else "is missing"
             raise ListFault(f"{where}: the key {key!r} must be {rule}, but {found}; mend or remove the record", id)
-    return Hypothesis(id, record["hypothesis"], float(record["score"]), record)
+    text = record["hypothesis"].encode(errors="ignore").decode()  # without halves of surrogate pairs
+    return Hypothesis(id, text, float(record["score"]), record)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):  # it could not be written again
+        raise ValueError(f"{text[:40]} is no finite number")
+    return value
 
 
 def _is_finite(value: Any) -> bool:
