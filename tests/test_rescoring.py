@@ -226,3 +226,17 @@ def test_rank_leaves_what_it_is_given():
     one = RescoredHypothesis("1", "a", -1.0, logprob=-2.0, words=1, unknown=0, total=7.0)
     ((other,),) = rank([one], Weights(1.0))
     assert (one.total, other.total) == (7.0, -3.0)
+
+
+@pytest.mark.parametrize("options", [{"weight": 1e308}, {"word_penalty": -1e308}, {"unk_penalty": 1e308}])
+def test_totals_are_finite(options):
+    hypotheses = [Hypothesis("0", "", 0.0), Hypothesis("9", "the zebra zebra", 0.0)]
+    found = rescore(ENGINE, TOKENIZER, VOCABULARY, hypotheses[1:], **options)
+    with pytest.raises(OptionError, match=r"the totals of the list '9' must be finite, but are too large; make"):
+        next(found)
+    # Lists before it come first.
+    if "weight" not in options:
+        found = rescore(ENGINE, TOKENIZER, VOCABULARY, hypotheses, **options)
+        assert next(found).id == "0"
+        with pytest.raises(OptionError, match="list '9'"):
+            next(found)

@@ -84,14 +84,14 @@ def rescore(
         engine: the model.
         tokenizer: how the model's text was split; hypotheses are split in the same way.
         vocabulary: the model's words.
-        hypotheses: lists, one after the other; neighbours of the same id are one list.
+        hypotheses: lists, one after the other; neighbors of the same id are one list.
         weight: of the model's log-probability, 0 or more.
         word_penalty: taken from the total for each word.
         unk_penalty: taken from the total for each word that the model does not know.
         extra: ids of words that the engine reads beyond the vocabulary. They count as unknown.
 
     Raises:
-        OptionError: a weight out of its range.
+        OptionError: a weight out of its range; iterating raises it for totals that are beyond the floats.
         TextError: what `hypotheses` raises, after the lists that are complete before it.
 
     Example:
@@ -114,6 +114,9 @@ def rescore(
 def rank(hypotheses: Iterable[RescoredHypothesis], weights: Weights) -> Iterator[list[RescoredHypothesis]]:
     """The lists of rescored hypotheses with other weights, each in its new order.
 
+    Raises:
+        OptionError: totals that are beyond the floats.
+
     Example:
         >>> first = RescoredHypothesis("1", "a", -1.0, logprob=-4.0, words=1, unknown=0, total=-1.0)
         >>> second = RescoredHypothesis("1", "a b", -2.0, logprob=-3.0, words=2, unknown=0, total=-2.0)
@@ -129,12 +132,17 @@ def rank(hypotheses: Iterable[RescoredHypothesis], weights: Weights) -> Iterator
             - weights.unk_penalty * hypothesis.unknown
             for hypothesis in same
         ]
+        if not all(map(math.isfinite, totals)):
+            raise OptionError(
+                f"the totals of the list {same[0].id!r} must be finite, but are too large; make the scores smaller, or "
+                "`weight`, `word_penalty` and `unk_penalty`"
+            )
         again = [dataclasses.replace(one, total=total) for one, total in zip(same, totals, strict=True)]
         yield sorted(again, key=lambda hypothesis: -hypothesis.total)  # stable
 
 
 def lists_of(hypotheses: Iterable[RescoredHypothesis]) -> Iterator[list[RescoredHypothesis]]:
-    """The lists: neighbours of the same id."""
+    """The lists: neighbors of the same id."""
     return (list(same) for _, same in groupby(hypotheses, lambda hypothesis: hypothesis.id))
 
 
