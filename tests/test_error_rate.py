@@ -129,5 +129,8 @@ def test_what_is_no_reference_is_refused(tmp_path, content, message):
 def test_references_are_one_file(tmp_path):
     for name in "ab":
         (tmp_path / f"{name}.txt").write_text("one\n")
-    with pytest.raises(TextError, match="must be one file, but these are 2"):
+    with pytest.raises(TextError, match="a folder, or several files; give one file of references"):
         read_references(tmp_path)
+    with pytest.raises(TextError, match="several files"):
+        read_references(tmp_path / "*.txt")
+    assert read_references(tmp_path / "a*") == ["one"]

@@ -249,9 +249,9 @@ def test_the_errors_told_are_those_of_the_ranked_lists(rows, size):
 @pytest.mark.parametrize(
     ("references", "message"),
     [
-        ({"u1": "a"}, "the list 'u2' has no reference (2 of 3 have none)"),
-        (["a", "b"], "the list 'u3' has no reference: there are 3 lists, but 2 references"),
-        (["a"] * 4, "there must be a reference for each list, but there are 4 for 3 lists"),
+        ({"u1": "a"}, "the list 'u2' has no reference (lists without one: 2 of 3); add"),
+        (["a", "b"], "the list 'u3' has no reference (lists: 3, references: 2)"),
+        (["a"] * 4, "there must be one reference for each list (lists: 3, references: 4)"),
         (["", " ", ""], "the references must have words to tune on"),
     ],
 )

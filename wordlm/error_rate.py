@@ -15,7 +15,7 @@ def word_errors(reference: str, hypothesis: str) -> int:
 
     Args:
         reference: what was said; its words are apart by white space, and compared as they are written.
-        hypothesis: what was recognised.
+        hypothesis: what was recognized.
 
     Example:
         >>> word_errors("the cat sat", "a cat sat down")
@@ -87,9 +87,9 @@ def read_references(path: str | os.PathLike[str], encoding: str | None = None) -
         {'u1': 'the cat sat', 'u2': 'yes'}
     """
     config = TextConfig(encoding=encoding)
-    (file, *others) = find_files([path], config)
-    if others:
-        raise TextError(f"{os.fspath(path)}: the references must be one file, but these are {len(others) + 1}")
+    file, *others = find_files([path], config)
+    if others or os.path.isdir(path):
+        raise TextError(f"{os.fspath(path)}: a folder, or several files; give one file of references")
     lines = "".join(read_text(file, config)).removesuffix("\n").split("\n")
     if "|||" not in lines[0]:
         return [line.strip() for line in lines]

@@ -264,16 +264,19 @@ def _in_order(ids: list[str], references: Mapping[str, str] | Sequence[str]) -> 
     if isinstance(references, Mapping):
         missing = [id for id in ids if id not in references]
         if missing:
-            raise TextError(f"the list {missing[0]!r} has no reference ({len(missing):,} of {len(ids):,} have none)")
+            raise TextError(
+                f"the list {missing[0]!r} has no reference (lists without one: {len(missing):,} of {len(ids):,}); add "
+                "a line `id ||| reference` for each, or leave these lists out"
+            )
         return [references[id] for id in ids]
     if len(references) < len(ids):
         raise TextError(
-            f"the list {ids[len(references)]!r} has no reference: there are {len(ids):,} lists, but "
-            f"{len(references):,} references; give one a line, in the order of the lists, or lines `id ||| reference`"
+            f"the list {ids[len(references)]!r} has no reference (lists: {len(ids):,}, references: "
+            f"{len(references):,}); give one a line, in the order of the lists, or lines `id ||| reference`"
         )
     if len(references) > len(ids):
         raise TextError(
-            f"there must be a reference for each list, but there are {len(references):,} for {len(ids):,} lists; "
-            "give lines `id ||| reference` if some lists are missing"
+            f"there must be one reference for each list (lists: {len(ids):,}, references: {len(references):,}); give "
+            "lines `id ||| reference` if some lists are missing"
         )
     return list(references)
