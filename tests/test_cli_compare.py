@@ -100,8 +100,8 @@ def test_the_table_has_the_figures(trained, pairs):
     # Figures stand below each other, and under the ends of their headings.
     assert len({len(line) for line in lines[:-1]}) == 1
     assert err.splitlines() == [
-        "Warning: the model does not know Moriarty (in 1 pairs), vanished (1), vanish (1): 2 pairs are left out",
-        "Warning: in 1 pairs both sentences are equally likely, which is no success",
+        "Warning: the model does not know Moriarty (in 1 pair), vanished (1), vanish (1): 2 pairs left out",
+        "Warning: in 1 pair both sentences are equally likely, which is no success",
     ]
 
 
@@ -110,7 +110,7 @@ def test_pairs_with_unknown_words_count_if_asked_for(trained, pairs):
     assert (content["pairs"], content["left_out"]) == (8, 0)
     assert content["groups"][2]["pairs"] == 1
     err = run("compare", trained, pairs, "--include-unknown")[1]
-    assert "Moriarty (in 1 pairs), vanished (1), vanish (1): all pairs count all the same" in err
+    assert "Moriarty (in 1 pair), vanished (1), vanish (1): all pairs count all the same" in err
 
 
 def test_nothing_is_said_where_all_is_known(trained):

@@ -192,3 +192,23 @@ def test_what_is_no_file_is_told_at_once(tmp_path):
     (tmp_path / "empty.tsv").touch()
     with pytest.raises(TextError, match="the file is empty"):
         read_pairs(tmp_path / "empty.tsv")
+
+
+def test_encodings(write):
+    path = write("a\té\tè\n".encode("latin-1"))
+    assert list(read_pairs(path, encoding="latin-1")) == [Pair("a", "é", "è")]
+    with pytest.raises(TextError, match="does not decode as UTF-8"):
+        list(read_pairs(path))
+
+
+def test_halves_of_surrogate_pairs_are_left_out(write):
+    path = write(r'{"group": "a\ud800", "good": "\udc00b", "bad": "\ud83d\ude00"}', "pairs.jsonl")
+    assert list(read_pairs(path)) == [Pair("a", "b", "\U0001f600")]
+    with pytest.raises(TextError, match="'group' must be a text, but is ''"):
+        list(read_pairs(write(r'{"group": "\ud800", "good": "b", "bad": "c"}', "pairs.jsonl")))
+
+
+@pytest.mark.parametrize("columns", [[], [""]])
+def test_no_columns_are_not_three(write, columns):
+    with pytest.raises(OptionError, match="`columns` must be three different names"):
+        read_pairs(write(ROWS), columns)

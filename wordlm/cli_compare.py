@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wordlm.cli_options import Command, counting, json_option, one_blas_thread, to_json, warn
+from wordlm.cli_options import Command, counting, json_option, number_of, one_blas_thread, options_of, to_json, warn
+from wordlm.config import TextConfig
 from wordlm.errors import TextError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 )
 @click.option("--include-unknown", is_flag=True, help="count pairs with words that the model does not know too")
 @click.option("--vectors", help="word vectors to read unknown words by, where both sentences of a pair have them")
+@options_of(TextConfig, only=["encoding"])
 @json_option
 def compare(
     model: str,
@@ -31,6 +33,7 @@ def compare(
     columns: str | None,
     include_unknown: bool,
     vectors: str | None,
+    encoding: str | None,
     as_json: bool,
 ) -> None:
     """Test the model in DIR on minimal pairs: sentences of which one is grammatical and the other is not.
@@ -56,7 +59,8 @@ def compare(
 
     lm = load(model)
     faults: list[TextError] = []
-    read = _until_fault(read_pairs(pairs, columns and [name.strip() for name in columns.split(",")]), faults)
+    names = None if columns is None else [name.strip() for name in columns.split(",")]
+    read = _until_fault(read_pairs(pairs, names, encoding), faults)
     with counting("comparing, pairs:") as progress:
         found = lm.compare(read, include_unknown=include_unknown, vectors=vectors, progress=progress)
     done = found.pairs + found.left_out
@@ -68,8 +72,10 @@ def compare(
         click.echo(to_json(content))
     else:
         _print(found)
+    if not found.pairs:
+        warn(["no pair counts: give --include-unknown, or sentences that are split as the model's text was"])
     if faults:
-        raise TextError(f"{faults[0]}; the results are those of the {done:,} pairs before it")
+        raise TextError(f"{faults[0]}; the results are those of the {number_of(done, 'pair')} before it")
 
 
 def _until_fault(pairs: Iterable[Pair], faults: list[TextError]) -> Iterator[Pair]:
@@ -82,7 +88,7 @@ def _until_fault(pairs: Iterable[Pair], faults: list[TextError]) -> Iterator[Pai
 
 def _print(found: Comparison) -> None:
     rows = [("group", "accuracy", "95 % interval", "pairs", "left out")]
-    rows += [_row(" ".join(group.group.split()), group) for group in found.groups]
+    rows += [_row(_shown(group.group), group) for group in found.groups]
     rows += [_row("all pairs", found), ("mean of the groups", _percent(found.mean_accuracy), "", "", "")]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for name, *figures in rows:
@@ -90,11 +96,17 @@ def _print(found: Comparison) -> None:
         click.echo("  ".join(cells).rstrip())
     if found.unknown:
         (word, count), *others = found.unknown
-        words = ", ".join([f"{word} (in {count:,} pairs)", *(f"{word} ({count:,})" for word, count in others)])
-        what = f"{found.left_out:,} pairs are left out" if found.left_out else "all pairs count all the same"
-        warn([f"the model does not know {words}: {what}"])
+        first = f"{word} (in {number_of(count, 'pair')})"
+        words = ", ".join([first, *(f"{word} ({count:,})" for word, count in others)])
+        what = f"{number_of(found.left_out, 'pair')} left out" if found.left_out else "all pairs count all the same"
+        warn([f"the model does not know {_shown(words)}: {what}"])
     if found.ties:
-        warn([f"in {found.ties:,} pairs both sentences are equally likely, which is no success"])
+        warn([f"in {number_of(found.ties, 'pair')} both sentences are equally likely, which is no success"])
+
+
+def _shown(text: str) -> str:
+    """On one line, without what a terminal may take for a command."""
+    return "".join(filter(str.isprintable, " ".join(text.split())))
 
 
 def _row(name: str, found: GroupResult | Comparison) -> tuple[str, ...]:

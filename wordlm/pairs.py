@@ -27,7 +27,9 @@ class Pair:
 
 
 def read_pairs(
-    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], columns: Sequence[str] | None = None
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    columns: Sequence[str] | None = None,
+    encoding: str | None = None,
 ) -> Iterator[Pair]:
     """The pairs of files, a pair a line.
 
@@ -38,6 +40,7 @@ def read_pairs(
     Args:
         paths: a file or several, perhaps compressed; patterns; `-` for stdin, where JSON begins with a brace.
         columns: what group, good sentence and bad one are called in the header, or in the objects.
+        encoding: of the files; None is UTF-8.
 
     Raises:
         OptionError: columns that are not three, or not different.
@@ -52,7 +55,7 @@ def read_pairs(
         >>> list(read_pairs(path))
         [Pair(group='number', good='dogs bark', bad='dogs barks')]
     """
-    names = tuple(columns or COLUMNS)
+    names = tuple(COLUMNS if columns is None else columns)
     if len(names) != 3 or len(set(names)) != 3 or not all(names):
         raise OptionError(
             f"`columns` must be three different names, of group, good and bad sentence, but are {','.join(names)!r}"
@@ -61,13 +64,14 @@ def read_pairs(
     for path in given:
         if os.path.isdir(path):
             raise TextError(f"{os.fspath(path)}: a folder; give a file of pairs, or a pattern in quotes")
-    files = find_files(given, TextConfig())
-    return (pair for file in files for pair in _pairs(file, names, bool(columns)))
+    config = TextConfig(encoding=encoding)
+    files = find_files(given, config)
+    return (pair for file in files for pair in _pairs(file, config, names, columns is not None))
 
 
-def _pairs(file: File, names: tuple[str, ...], is_named: bool) -> Iterator[Pair]:
+def _pairs(file: File, config: TextConfig, names: tuple[str, ...], is_named: bool) -> Iterator[Pair]:
     """The pairs of one file."""
-    lines = _lines(file)
+    lines = _lines(file, config)
     first = next(lines, None)
     if first is None:
         raise TextError(f"{file.label}: no pairs, only white space; give a file with a pair a line")
@@ -85,10 +89,10 @@ def _pairs(file: File, names: tuple[str, ...], is_named: bool) -> Iterator[Pair]
         raise TextError(f"{file.label}: no pairs, only a header; give a file with a pair a line")
 
 
-def _lines(file: File) -> Iterator[tuple[str, str]]:
+def _lines(file: File, config: TextConfig) -> Iterator[tuple[str, str]]:
     """The lines that are not blank, each with the file's name and its number."""
     number, rest = 0, ""
-    for chunk in chain(read_text(file, TextConfig()), ["\n"]):
+    for chunk in chain(read_text(file, config), ["\n"]):
         *lines, rest = (rest + chunk).split("\n")
         for line in lines:
             number += 1
@@ -150,4 +154,6 @@ def _objects(
                 f"{where}: expected a JSON object with the keys {', '.join(names)}, but found no {missing[0]!r} among "
                 f"{', '.join(record) or 'none'}; {hint}"
             )
-        yield where, [record[name] for name in names]
+        values = [record[name] for name in names]
+        # Without halves of surrogate pairs, which are no characters.
+        yield where, [value.encode(errors="ignore").decode() if isinstance(value, str) else value for value in values]
