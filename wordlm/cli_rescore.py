@@ -11,9 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wordlm.cli_options import Command, counting, given, json_option, one_blas_thread, options_of, to_json, warn
+from wordlm.cli_options import (
+    Command,
+    counting,
+    given,
+    json_option,
+    number_of,
+    one_blas_thread,
+    options_of,
+    to_json,
+    warn,
+)
 from wordlm.config import TextConfig
-from wordlm.errors import OptionError
+from wordlm.errors import OptionError, TextError
 
 if TYPE_CHECKING:
     from wordlm.nbest import Hypothesis
@@ -54,7 +64,8 @@ def rescore(
     and stand together. - is the standard input.
 
     Lines come out as they went in, and end with the model's log-probability (natural logarithm, the end of the
-    sentence counted) and the total; in JSON these are the keys logprob and total.
+    sentence counted) and the total; in JSON these are the keys logprob and total, with --json also words and
+    unknown, and they replace keys of these names.
 
     Words are those of the model: hypotheses are split as its text was, and of a model of pretokenized text want
     their tokens apart by blanks. --weight 1 takes the scores for natural logarithms; other scores want another
@@ -72,13 +83,15 @@ def rescore(
     from wordlm.weight_tuning import tune as tune_weights
 
     options = given(options)
-    if tune and options:
+    if tune is not None and options:
         raise OptionError(f"`{next(iter(options))}` is one of the weights that `tune` finds; leave one of them out")
+    if tune == nbest == "-":
+        raise OptionError("the standard input can be read once: give a file for NBEST or for `tune`")
     weights = Weights(**options)
-    references = read_references(tune, encoding) if tune else None
+    references = None if tune is None else read_references(tune, encoding)
     lm = load(model)
     # On a terminal, the lines themselves show how far it is.
-    is_counted = tune or not sys.stdout.isatty()
+    is_counted = references is not None or not sys.stdout.isatty()
     with counting("rescoring, hypotheses:") if is_counted else nullcontext(lambda count: None) as progress:
         read = _counted(read_nbest(nbest, encoding), progress)
         if references is None:
@@ -86,7 +99,10 @@ def rescore(
             return
         # By the scores alone, where equal ones stay in the order of the file.
         rescored = list(lm.rescore(read, weight=0.0, vectors=vectors))
-    tuning = tune_weights(rescored, references)
+    try:
+        tuning = tune_weights(rescored, references)
+    except TextError as error:
+        raise TextError(f"{'stdin' if tune == '-' else tune}: {error}") from None
     _print(chain.from_iterable(rank(rescored, tuning.weights)), tuning.weights, tuning, as_json)
 
 
@@ -102,18 +118,19 @@ def _print(hypotheses: Iterable[RescoredHypothesis], weights: Weights, tuning: T
         _tell(tuning)
     words = unknown = 0
     last = None
-    if as_json:
-        click.echo(to_json({"weights": dataclasses.asdict(weights)} | _figures(tuning))[:-1] + ', "lists": [', nl=False)
-    for one in hypotheses:
-        words, unknown = words + one.words, unknown + one.unknown
-        if as_json:
-            opening = "\n[" if last is None else ",\n " if one.id == last else "],\n["
-            click.echo(opening + to_json(_content(one)), nl=False)
-            last = one.id
-        else:
-            click.echo(_line(one))
-    if as_json:
-        click.echo("]" * (last is not None) + "]}")
+    start = to_json({"weights": dataclasses.asdict(weights)} | _figures(tuning))[:-1] + ', "lists": ['
+    try:
+        for one in hypotheses:
+            words, unknown = words + one.words, unknown + one.unknown
+            if as_json:
+                opening = start + "\n[" if last is None else ",\n " if one.id == last else "],\n["
+                click.echo(opening + to_json(_content(one)), nl=False)
+                last = one.id
+            else:
+                click.echo(_line(one))
+    finally:  # a document that a fault ends is whole
+        if last is not None:
+            click.echo("]]}")
     if unknown > _MANY * words:
         warn(
             [
@@ -151,8 +168,8 @@ def _figures(tuning: Tuning | None) -> dict[str, Any]:
 def _tell(tuning: Tuning) -> None:
     found = tuning.weights
     click.echo(
-        f"tuned on {tuning.lists:,} lists, {tuning.words:,} words: --weight {found.weight:g} --word-penalty "
-        f"{found.word_penalty:g} --unk-penalty {found.unk_penalty:g}\n"
+        f"tuned on {number_of(tuning.lists, 'list')}, {number_of(tuning.words, 'word')}: "
+        f"--weight {found.weight:g} --word-penalty {found.word_penalty:g} --unk-penalty {found.unk_penalty:g}\n"
         f"word error rate: {tuning.rate(tuning.errors_before):.2%} by the scores alone, "
         f"{tuning.rate(tuning.errors):.2%} with these weights, {tuning.rate(tuning.oracle):.2%} at best",
         err=True,
