@@ -46,6 +46,7 @@ def test_doctests(lm):
         ("I see", "Por", ["Portugal", "porters", "Porto"]),
         ("I see", "por", ["Portugal", "porters", "Porto"]),
         ("I see", " Th ", ["The"]),
+        ("I see", "  ", ["the", "Portugal", "porters"]),
         ("I see", "xy", []),
         ("I see", "e\u0301", ["é"]),
         # What is not known: neither <unk> nor <eos> is a word to suggest.
@@ -74,6 +75,44 @@ def test_unknown_words_with_an_input_of_their_own(lm):
         assert found[0].probability > 0.49
     found = suggest(lm.engine, lm.tokenizer, lm.vocabulary, "I see xylophones", k=1)
     assert found[0].probability < 0.2
+
+
+def test_unknown_words_are_looked_up_once_when_they_are_read(lm):
+    asked = []
+
+    def find(words):
+        asked.append(list(words))
+        return lm.engine, ({"xylophones": len(lm.vocabulary)} if ["xylophones"] in asked else {})
+
+    suggester = Suggester(lm.engine, lm.tokenizer, lm.vocabulary, find)
+    assert suggester.suggest(["I see"], k=1)[0].word == "the"
+    assert asked == []
+    assert suggester.suggest(["I see zithers or"], k=1)[0].probability < 0.3
+    found = suggester.suggest(["I see zithers or xylophones"], k=1)[0]
+    assert (found.word, found.probability > 0.49) == ("and", True)
+    suggester.suggest(["xylophones or zithers", "I"])
+    assert asked == [["or", "zithers"], ["xylophones"]]
+    # Only the word that is new has been read.
+    assert lm.engine.asked[:4] == [2, 1, 1, 1]
+
+
+def test_what_was_read_before_a_word_was_found_stays():
+    engine = make_engine()
+    words = iter([np.ones((1, 4)), np.ones((2, 4)) * [[1], [2]]])
+    size, extra = len(VOCABULARY), {}
+
+    def find(new):
+        extra.update({word: size + len(extra) for word in new})
+        return engine.with_words(next(words)), extra
+
+    suggester = Suggester(engine, Tokenizer(), VOCABULARY, find)
+    suggester.suggest(["the zither"])
+    found = suggester.suggest(["the zither and", "the xylophone"], k=3)
+    wider = engine.with_words(np.array([[1] * 4, [2] * 4]))
+    anew = Suggester(wider, Tokenizer(), VOCABULARY, lambda _: (wider, extra))
+    expected = anew.suggest(["the zither and", "the xylophone"], k=3)
+    assert [one.word for one in found] == [one.word for one in expected]
+    assert [one.probability for one in found] == pytest.approx([one.probability for one in expected], rel=1e-5)
 
 
 @pytest.mark.parametrize("k", [0, -1, 1.5, None, "3"])

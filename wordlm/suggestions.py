@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -16,6 +16,8 @@ from wordlm.prompts import read_prompt
 from wordlm.tokenizer import Tokenizer
 from wordlm.vocab import EOS, UNK, Vocabulary
 from wordlm.wordforms import Memo
+
+Find = Callable[[Iterable[str]], tuple[Any, Mapping[str, int]]]
 
 _NO_WORDS: Mapping[str, int] = {}
 
@@ -62,7 +64,7 @@ def suggest(
         >>> [suggestion.word for suggestion in suggest(lm.engine, lm.tokenizer, lm.vocabulary, "I don't", prefix="S")]
         ['see', 'say', 'shout', 'Spain']
     """
-    return Suggester(engine, tokenizer, vocabulary, extra).suggest([context], k=k, prefix=prefix)
+    return Suggester(engine, tokenizer, vocabulary, lambda _: (engine, extra)).suggest([context], k=k, prefix=prefix)
 
 
 class Suggester:
@@ -72,7 +74,9 @@ class Suggester:
     an undo the engine goes on from what it knew before.
 
     Args:
-        engine, tokenizer, vocabulary, extra: as in `suggest`.
+        engine, tokenizer, vocabulary: as in `suggest`.
+        find: finds the inputs of unknown words, as `InputWords.find` does; each is asked for once. Left out, they
+            are `<unk>`.
 
     Example:
         >>> suggester = Suggester(lm.engine, lm.tokenizer, lm.vocabulary)
@@ -80,12 +84,12 @@ class Suggester:
         ('see', 'the')
     """
 
-    def __init__(
-        self, engine: Any, tokenizer: Tokenizer, vocabulary: Vocabulary, extra: Mapping[str, int] = _NO_WORDS
-    ) -> None:
-        self._engine, self._tokenizer, self._vocabulary, self._extra = engine, tokenizer, vocabulary, extra
+    def __init__(self, engine: Any, tokenizer: Tokenizer, vocabulary: Vocabulary, find: Find | None = None) -> None:
+        self._engine, self._tokenizer, self._vocabulary, self._find = engine, tokenizer, vocabulary, find
+        self._extra, self._asked = _NO_WORDS, set[str]()
         self._completer = Completer(vocabulary)
-        # Prompts are read chunk by chunk between spaces: those that were met before need not be read again.
+        # Prompts are read chunk by chunk between spaces: those that were met before need not be read again. Unknown
+        # words are still words there.
         self._ids_of = Memo(self._read_chunk)
         self._read: list[int] = []
         # States after so many of these ids. A prediction is as long as the vocabulary, so only the last one is kept.
@@ -107,19 +111,26 @@ class Suggester:
             raise OptionError(
                 f"`prefix` must be the beginning of one word, but is {prefix!r}; words before it belong to the context"
             )
-        ids = [EOS]
+        ids: list[int | str] = [EOS]
         for number, line in enumerate(lines):
             ids += [EOS] if number else []
             ids += chain.from_iterable(map(self._ids_of.__getitem__, line.split(" ")))
-        logprobs = self._predict(ids)
+        logprobs = self._predict(self._with_inputs(ids))
         best = self._completer.best(logprobs, prefix, k)
         probabilities = np.exp(logprobs[best].astype(np.float64)).tolist()
         return [Suggestion(*pair) for pair in zip(self._vocabulary.decode(best), probabilities, strict=True)]
 
-    def _read_chunk(self, chunk: str) -> list[int]:
+    def _read_chunk(self, chunk: str) -> list[int | str]:
         prompt = read_prompt(chunk, self._tokenizer, self._vocabulary)
-        pairs = zip(prompt.tokens, prompt.ids, strict=True)
-        return [self._extra.get(token, UNK) if id == UNK else id for token, id in pairs]
+        return [token if id == UNK else id for token, id in zip(prompt.tokens, prompt.ids, strict=True)]
+
+    def _with_inputs(self, ids: list[int | str]) -> list[int]:
+        """The ids of unknown words in their places; those that are new are looked up together."""
+        new = {word for word in ids if isinstance(word, str)} - self._asked
+        if new and self._find:
+            self._engine, self._extra = self._find(sorted(new))
+            self._asked |= new
+        return [self._extra.get(word, UNK) if isinstance(word, str) else word for word in ids]
 
     def _predict(self, ids: list[int]) -> np.ndarray:
         """The log-probabilities (V,) of the word after the ids."""
