@@ -342,3 +342,21 @@ def test_what_the_disk_says_is_shown(tmp_path):
     line.press("save")
     line.save()
     assert line.message == f"{tmp_path / 'none' / 'letter.txt'}: No such file or directory"
+
+
+def test_the_home_of_nobody(tmp_path):
+    line = make(path="~nobodyxyz/letter.txt")
+    line.press("save")
+    line.save()
+    assert line.message.startswith("~nobodyxyz/letter.txt: ")
+    assert line.path == ""
+
+
+def test_blanks_that_came_with_picks_are_no_part_of_the_text(tmp_path):
+    line = make(path=str(tmp_path / "letter.txt"))
+    type_in(line, "I see por", "<tab>", "<enter>", "<enter>", "  I  see por", "<tab>")
+    assert line.text.endswith("Portugal ")
+    assert line.finished == "I see Portugal\n\n  I  see Portugal"
+    line.press("save")
+    line.save()
+    assert (tmp_path / "letter.txt").read_text() == line.finished + "\n"

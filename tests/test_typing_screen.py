@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import threading
 import time
 
@@ -14,7 +15,7 @@ import wordlm.typing_screen as typing_screen
 from wordlm.errors import OptionError
 from wordlm.suggestions import Suggester
 from wordlm.typing_line import TypingLine
-from wordlm.typing_screen import draw, read_keys, type_text
+from wordlm.typing_screen import draw, late_signals, read_keys, type_text
 
 CODES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
@@ -70,6 +71,9 @@ def keys_of(*pieces, pause=0.0, encoding="utf-8"):
         (b"\x1b1\x1b5\x1b9", ["pick 1", "pick 5", "pick 9"]),
         (b"\x1b\x1b[C", ["escape", "right"]),
         (b"a\x1b[Cb\x1b2c", ["a", "right", "b", "pick 2", "c"]),
+        # What is pasted is text.
+        (b"\t\x1b[200~a\tb\r\nc\rd\n\x1b[201~\t", ["tab", "a", " ", "b", "enter", "c", "enter", "d", "enter", "tab"]),
+        (b"\x1b[200~\x1b[201~\x1b[C\x1b[200~a\x1b[201~", ["right", "a"]),
         # No UTF-8: dropped, and what follows is read.
         (b"a\xff\xfeb", ["a", "b"]),
         (b"\xe9t", ["t"]),
@@ -78,13 +82,14 @@ def keys_of(*pieces, pause=0.0, encoding="utf-8"):
 )
 def test_keys(sent, keys, monkeypatch):
     # A busy machine may take its time between two bytes.
-    monkeypatch.setattr(typing_screen, "_ESCAPE_SECONDS", 9)
+    for name in ("_ESCAPE_SECONDS", "_KEY_SECONDS", "_PASTE_SECONDS"):
+        monkeypatch.setattr(typing_screen, name, 9)
     assert keys_of(sent) == keys
     # However the bytes come.
     assert keys_of(*(bytes([byte]) for byte in sent)) == keys
 
 
-@pytest.mark.parametrize("sent", [b"\x1b[15~", b"\x1b[1;5C", b"\x1b[200~", b"\x1bx", b"\x1bOP", b"\x00"])
+@pytest.mark.parametrize("sent", [b"\x1b[15~", b"\x1b[1;5C", b"\x1b[201~", b"\x1bx", b"\x1bOP", b"\x00"])
 def test_keys_that_mean_nothing_type_nothing(sent):
     line = make("dog")
     for key in keys_of(sent):
@@ -93,7 +98,25 @@ def test_keys_that_mean_nothing_type_nothing(sent):
 
 
 def test_an_escape_is_a_key_if_nothing_follows():
-    assert keys_of(b"\x1b", b"a", pause=0.3) == ["escape", "a"]
+    assert keys_of(b"\x1b", b"a", pause=0.5) == ["escape", "a"]
+
+
+def test_the_rest_of_a_key_may_be_late(monkeypatch):
+    monkeypatch.setattr(typing_screen, "_KEY_SECONDS", 9)
+    assert keys_of(b"\x1b[", b"C", b"\x1bO", b"D", pause=0.3) == ["right", "left"]
+
+
+def test_a_paste_that_never_ends_is_typed_all_the_same(monkeypatch):
+    monkeypatch.setattr(typing_screen, "_PASTE_SECONDS", 0.05)
+    assert keys_of(b"\x1b[200~a\t", b"\t", pause=0.5) == ["a", " ", "tab"]
+
+
+def test_pasted_commands_do_nothing():
+    line = make()
+    for key in keys_of(b"\x1b[200~d\x03o\x1a\x1b[Dg\x1b1\x1b[201~"):
+        assert line.press(key) is None
+    assert line.text == "do[Dg1"
+    assert line.marked == 0
 
 
 def test_letters_of_another_encoding():
@@ -165,9 +188,58 @@ def test_suggestions_that_do_not_fit_are_left_out():
 
 def test_names_are_asked_and_messages_told():
     line = make("Yes", "<save>", "a b")
-    assert rows(line)[0][3] == "Save as (Enter; Esc: not at all): a b"
+    lines, cursor = rows(line)
+    assert lines[3] == "Save as (Enter; Esc: not at all): a b"
+    assert cursor == (4, len(lines[3]) + 1)
+    line.press("escape")
     line.message = "saved in x"
     assert rows(line)[0][3] == "saved in x"
+    assert rows(line)[1] == (1, 4)
+
+
+def test_of_a_long_name_the_end_is_shown():
+    line = make("Yes", "<save>", "/home/me/" + "long" * 20 + "/letter.txt")
+    lines, cursor = rows(line)
+    assert re.fullmatch(r"Save as \(Enter; Esc: not at all\): ….*long/letter\.txt", lines[3])
+    assert cursor == (4, 80)
+    lines, cursor = rows(line, 40)
+    assert re.fullmatch(r"Save as: ….*long/letter\.txt", lines[3])
+    assert cursor == (4, 40)
+    assert rows(line, 10)[0][3] == "…tter.txt"
+    assert rows(make("<save>"), 20)[0][3] == "Save as: "
+    # Wide letters too.
+    (lines, cursor) = rows(make("<save>", "東京" * 30), 40)
+    assert lines[3].startswith("Save as: …東")
+    assert cursor[1] in (39, 40)
+
+
+def test_of_a_long_message_both_ends_are_shown():
+    line = make("Yes")
+    line.message = "saved in /home/me/" + "long" * 20 + "/letter.txt"
+    assert re.fullmatch(r"saved in /home/me/.*….*/letter\.txt", rows(line)[0][3])
+    assert re.fullmatch(r"saved….*\.txt", rows(line, 16)[0][3])
+
+
+def test_low_terminals_show_what_is_asked_and_said():
+    line = make("Yes")
+    assert [rows(line, 80, height)[0] for height in (1, 2)] == [["Yes"], ["Yes", "1 Yes"]]
+    assert rows(line, 80, 3)[0] == ["Yes", "1 Yes", typing_screen._HELP]
+    line.press("save")
+    line.press("a")
+    asked = "Save as (Enter; Esc: not at all): a"
+    for height, expected in enumerate([[asked], ["Yes", asked], ["Yes", "1 Yes", asked]], 1):
+        lines, cursor = rows(line, 80, height)
+        assert lines == expected
+        assert cursor == (height, len(asked) + 1)
+    line.press("escape")
+    line.message = "saved in x"
+    assert [rows(line, 80, height)[0][-1] for height in (1, 2, 3)] == ["saved in x"] * 3
+
+
+def test_narrow_terminals_show_how_to_leave():
+    assert rows(make(), 10)[0][3] == "Ctrl-C "
+    assert rows(make(), 20)[0][3].rstrip() == "Ctrl-C ends, S"
+    assert rows(make(), 60)[0][3].startswith("Ctrl-C ends, S saves, Z undoes, W cuts a word")
 
 
 def test_only_the_end_of_a_long_text_is_shown():
@@ -195,7 +267,7 @@ def test_the_screen_is_never_left(paragraphs, columns, height):
     line.text = "\n".join(paragraphs)
     lines, (row, column) = rows(line, columns, height)
     assert len(lines) <= max(height, 1)
-    assert 1 <= row <= max(1, height - 3)
+    assert 1 <= row <= max(1, height - 1)
     # A wide letter does not fit into one column, whatever is done.
     assert column <= max(columns, 3)
     for text in lines:
@@ -216,3 +288,54 @@ def test_systems_without_termios_are_told_so(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "termios", None)
     with pytest.raises(OptionError, match="needs a terminal of Unix"), typing_screen._raw(0, 2):
         pass
+
+
+def test_closed_streams_are_no_terminal(monkeypatch):
+    for name in ("stdin", "stderr"):
+        with monkeypatch.context() as patched:
+            patched.setattr(f"sys.{name}", None)
+            with pytest.raises(OptionError, match="needs a terminal"):
+                type_text(make())
+
+
+# --- signals ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals of Unix")
+def test_signals_come_late():
+    seen = []
+    before = [signal.signal(number, lambda number, _: seen.append(number)) for number in ENDS]
+    try:
+        with late_signals() as noted:
+            assert list(noted) == []
+            for number in reversed(ENDS):
+                os.kill(os.getpid(), number)
+            assert list(noted) == list(reversed(ENDS))
+            assert seen == []
+        assert seen == [ENDS[-1]]
+        os.kill(os.getpid(), ENDS[0])
+        assert seen == [ENDS[-1], ENDS[0]]
+        # What is to be ignored, nohup for example, stays so.
+        signal.signal(ENDS[-1], signal.SIG_IGN)
+        with late_signals() as noted:
+            os.kill(os.getpid(), ENDS[-1])
+            assert list(noted) == []
+    finally:
+        for number, handler in zip(ENDS, before, strict=True):
+            signal.signal(number, handler)
+
+
+def test_another_thread_hears_no_signals():
+    found = []
+
+    def listen():
+        with late_signals() as noted:
+            found.append(list(noted))
+
+    thread = threading.Thread(target=listen)
+    thread.start()
+    thread.join()
+    assert found == [[]]
+
+
+ENDS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]

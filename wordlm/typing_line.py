@@ -69,6 +69,11 @@ class TypingLine:
             self._known = self.text, self._suggester.suggest(lines, k=self._k, prefix=prefix)
         return self._known[1]
 
+    @property
+    def finished(self) -> str:
+        """The text as it is printed and saved: without the blanks at the ends of its lines."""
+        return "\n".join(line.rstrip(" ") for line in self.text.split("\n"))
+
     def press(self, key: str) -> str | None:
         """Takes a key: a character, or the name of one that is none.
 
@@ -118,14 +123,17 @@ class TypingLine:
 
     def save(self) -> None:
         """Writes the text into the file, and says so. A file that was there before is not replaced."""
-        path = Path(self.path).expanduser()
+        path = Path(self.path)
         try:
+            path = path.expanduser()
             with open(path, "w" if path == self._saved else "x", encoding="utf-8") as file:
-                file.write(self.text + "\n")
+                file.write(self.finished + "\n")
         except FileExistsError:
             self.message, self.path = f"{path} is there already: give another name", ""
         except OSError as error:
             self.message, self.path = f"{path}: {error.strerror or error}", ""
+        except RuntimeError as error:  # there is no such user
+            self.message, self.path = f"{path}: {error}", ""
         else:
             self._saved, self.message = path, f"saved in {path}"
 
