@@ -5,11 +5,12 @@ import os
 import select
 import signal
 import subprocess
+import sys
 import time
 
 import numpy as np
 import pytest
-from command_line import fault, process, run
+from command_line import ROOT, fault, process, run
 
 import wordlm
 
@@ -107,10 +108,22 @@ LINES = ["Then he took", "", "I don't see", "  Then"]
 def test_each_line_is_a_context(trained):
     out, err = run("suggest", trained, "-k", "3", input="\n".join(LINES) + "\n")
     assert err == ""
-    blocks = out.split("\n\n")
-    assert [block.rstrip("\n") for block in blocks] == [
-        run("suggest", trained, line, "-k", 3)[0].rstrip("\n") for line in LINES
-    ]
+    assert out == "".join(run("suggest", trained, line, "-k", 3)[0] + "\n" for line in LINES)
+    assert run("suggest", trained, "-", "-k", "3", input="\n".join(LINES)) == (out, "")
+
+
+def test_a_line_is_answered_before_the_next_one_is_read(trained):
+    running = process("suggest", trained, "-k", "2", stdin=subprocess.PIPE)
+    try:
+        for line in LINES:
+            running.stdin.write(line + "\n")
+            running.stdin.flush()
+            answer = [running.stdout.readline() for _ in range(3)]
+            assert "".join(answer) == run("suggest", trained, line, "-k", 2)[0] + "\n"
+        assert running.communicate() == ("", "")
+        assert running.returncode == 0
+    finally:
+        running.kill()
 
 
 def test_each_line_is_a_list_of_one_json_document(trained):
@@ -125,31 +138,70 @@ def test_no_lines(trained):
     assert run("suggest", trained, "--json", input="") == ("[]\n", "")
 
 
+VECTORS = ["glove-6b-50d", "none"]
+# Words of the model's text.
+KNOWN = {b"the", b"a"}
+
+
 def test_vectors_are_read_once_for_all_lines(has_vectors, monkeypatch):
-    import wordlm.vectors
+    from wordlm.vector_files import VectorFile
 
-    asked, load_vectors = [], wordlm.vectors.load_vectors
-
-    def listen(name, vocabulary, **options):
-        asked.append(vocabulary.tokens[3:])
-        return load_vectors(name, vocabulary, **options)
-
-    monkeypatch.setattr(wordlm.vectors, "load_vectors", listen)
+    asked, read, hashed = [], VectorFile.batches, VectorFile.sha256
+    monkeypatch.setattr(VectorFile, "batches", lambda self, wanted: [asked.append(wanted), read(self, wanted)][1])
+    monkeypatch.setattr(VectorFile, "sha256", lambda self: [asked.append("hash"), hashed(self)][1])
     out, err = run("suggest", has_vectors, "-k", "2", "--json", input="the elephant\nthe dog\na zebra or elephant\n")
     assert err == ""
-    assert len(asked) == 1
-    assert {"elephant", "zebra"} <= set(asked[0])
+    assert asked == ["hash", {b"the", b"elephant"} - KNOWN, {b"zebra", b"a", b"or"} - KNOWN]
     assert json.loads(out)[0] == json.loads(run("suggest", has_vectors, "the elephant", "-k", "2", "--json")[0])
 
 
-def test_lines_that_are_no_text(trained):
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_line_that_is_no_text(trained, options):
+    """What is good before it is printed."""
     running = process(
-        "suggest", trained, "-k", "1", stdin=subprocess.PIPE, text=False, env=os.environ | {"PYTHONUTF8": "1"}
+        "suggest", trained, "-k", "1", *options, stdin=subprocess.PIPE, text=False, env=os.environ | {"PYTHONUTF8": "1"}
     )
-    out, err = running.communicate("\ufeffThen\n".encode() + b"\xff\xfe\n")
-    assert out == b""
+    out, err = running.communicate("\ufeffThen\n".encode() + b"a \xff\xfe\nThen\n")
+    expected = run("suggest", trained, "Then", "-k", "1", *options)[0]
+    assert out.decode() == (f"[{expected.strip()}]\n" if options else f"{expected}\n")
     assert running.returncode == 1
-    assert err.decode() == "Error: the standard input must be utf-8, but has the byte 0xff; convert it\n"
+    assert err.decode() == "Error: the standard input must be utf-8, but line 2 has the byte 0xff; convert it\n"
+
+
+def test_nothing_good_is_no_document(trained):
+    running = process(
+        "suggest", trained, "--json", stdin=subprocess.PIPE, text=False, env=os.environ | {"PYTHONUTF8": "1"}
+    )
+    assert running.communicate(b"\xff\n")[0] == b""
+    assert running.returncode == 1
+
+
+def test_warnings_name_the_line(trained):
+    words = [f"xq{letter}" for letter in "abcdefghijkl"]
+    _, err = run("suggest", trained, "-k", "1", input=f"Then xqa\n\nThen {' '.join(words)}\n")
+    assert err == (
+        "Warning: line 1: the model does not know xqa: read as <unk>\n"
+        f"Warning: line 3: the model does not know {', '.join(words[:10])} and 2 more: read as <unk>\n"
+    )
+    _, err = run("suggest", trained, "--prefix", "xq", input="Then\n")
+    assert err == "Warning: line 1: the model knows no word that begins with 'xq'\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="streams are closed by a shell of Unix")
+def test_closed_streams(trained):
+    def shell(command):
+        code = "import sys; from wordlm.cli import main; sys.exit(main())"
+        command = command.replace("suggest", f"{sys.executable} -c '{code}' suggest {trained}")
+        done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, cwd=ROOT, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    expected = run("suggest", trained, "Then")[0]
+    assert shell("suggest Then <&- 2>&-") == (0, expected, "")
+    told = "Error: there is no standard input: give a context, or lines of them there\n"
+    assert shell("suggest <&-") == (1, "", told)
+    assert shell("suggest - <&-") == (1, "", told)
+    assert shell("suggest Then >&-") == (0, "", "")
+    assert shell("suggest Then --json >&-") == (0, "", "")
 
 
 # --- what is refused ----------------------------------------------------------------------------------------------
@@ -308,6 +360,68 @@ def test_save_says_where(sit_down, tmp_path):
 
 
 @needs_terminal
+def test_unknown_words_are_read_by_their_vectors_when_they_are_whole(has_vectors, sit_down):
+    out = {
+        vectors: run("suggest", has_vectors, "the elephant", "-k", "9", "--vectors", vectors)[0] for vectors in VECTORS
+    }
+    orders = {vectors: [word for _, word in pairs(out[vectors])] for vectors in VECTORS}
+    lm = wordlm.load(has_vectors)
+    for vectors, options in {"glove-6b-50d": [], "none": ["--vectors", "none"]}.items():
+        typist = sit_down(*options, columns=200)
+        typist.type("the elephant", "the elephant")
+        words = "  ".join(f"{number} {word}" for number, word in enumerate(orders[vectors], 1))
+        screen = typist.type(" ", "the elephant \x1b[K", "9 ")
+        assert words in screen.replace("\x1b[7m", "").replace("\x1b[0m", "")
+        typist.type("\x03")
+        assert typist.leave() == "the elephant\n"
+    assert "elephant" not in lm.vocabulary
+    assert out["none"] != out["glove-6b-50d"]
+
+
+@needs_terminal
+def test_what_is_pasted_is_text(sit_down):
+    typist = sit_down()
+    typist.see("Tab")
+    assert "\x1b[?2004h" in typist.seen
+    typist.type("\x1b[200~he\ttook\r\nthe lamp\x1b[201~", "he took\x1b[K\r\nthe lamp\x1b[K")
+    typist.type("\x03")
+    assert typist.leave() == "he took\nthe lamp\n"
+    assert typist.seen.count("\x1b[?2004l") == 1
+
+
+@needs_terminal
+def test_the_home_of_nobody(sit_down):
+    typist = sit_down()
+    typist.type("he", "he")
+    typist.type("\x13", "Save as")
+    typist.type("~nobodyxyz/f\r", "~nobodyxyz/f: ")
+    typist.type("\x03")
+    assert typist.leave() == "he\n"
+
+
+@needs_terminal
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_signal_loses_nothing(sit_down, name):
+    typist = sit_down()
+    typist.type("he took ", "he took ")
+    typist.process.send_signal(getattr(signal, name))
+    assert typist.leave() == "he took\n"
+    assert typist.process.returncode == -getattr(signal, name)
+
+
+@needs_terminal
+def test_a_closed_window_loses_nothing(sit_down, tmp_path):
+    with open(tmp_path / "out.txt", "w") as file:
+        typist = sit_down(stdout=file, start_new_session=True)
+    typist.type("he took ", "he took ")
+    os.close(typist.child)
+    os.close(typist.parent)
+    typist.process.send_signal(signal.SIGHUP)
+    assert typist.process.wait(60) in (-signal.SIGHUP, 1)
+    assert (tmp_path / "out.txt").read_text() == "he took\n"
+
+
+@needs_terminal
 def test_an_interrupt_from_outside_loses_nothing(sit_down):
     typist = sit_down()
     typist.type("he took", "he took")
@@ -338,7 +452,7 @@ def test_a_failure_loses_nothing(sit_down, tmp_path):
     [
         (["--json"], "--json needs a context: give it, or lines of them on the standard input"),
         (["--prefix", "a"], "--prefix needs a context: give it, or lines of them on the standard input"),
-        (["--vectors", "x"], "--vectors needs a context: give it, or lines of them on the standard input"),
+        (["--vectors", "x"], "there are no vectors 'x': give glove-6b-50d, or the path of a file of vectors"),
         (["--save", "README.md"], "--save must be a new file, but README.md is there already; give another name"),
     ],
 )

@@ -156,14 +156,27 @@ def kind_options(command: Any) -> Any:
     return click.option("--lines", is_flag=True, help="each line is one example: headlines, verses, tweets")(command)
 
 
-def vectors_option(command: Any) -> Any:
-    """`--vectors` of the verbs that ask a model."""
-    return click.option(
-        "--vectors",
-        metavar="FILE",
-        help="the word vectors of the training, to read words by that the model does not know (as predictions they "
-        "stay <unk>); auto: glove-6b-50d, if it was that",
-    )(command)
+# As scoring.py has them, which needs NumPy.
+RESETS = ("sentence", "document", "never")
+
+reset_option = click.option(
+    "--reset",
+    type=click.Choice(RESETS),
+    default="document",
+    show_default=True,
+    help="where the model forgets what it has read: after each paragraph (sentence), after each file or record, never",
+)
+mix_option = click.option(
+    "--mix", is_flag=True, help="the network, the n-gram model and a cache of the text's words, mixed"
+)
+
+
+vectors_option = click.option(
+    "--vectors",
+    metavar="FILE",
+    help="the word vectors of the training, to read words by that the model does not know (as predictions they stay "
+    "<unk>); auto: glove-6b-50d, if it was that",
+)
 
 
 def reading_options(command: Any) -> Any:
@@ -194,7 +207,7 @@ def given(options: dict[str, Any]) -> dict[str, Any]:
 
 def to_json(content: Any) -> str:
     """JSON for the standard output, in ASCII where that has another encoding than UTF-8."""
-    if codecs.lookup(sys.stdout.encoding or "ascii").name == "utf-8":
+    if codecs.lookup(getattr(sys.stdout, "encoding", None) or "ascii").name == "utf-8":
         text = json.dumps(content, ensure_ascii=False)
         try:
             text.encode()
