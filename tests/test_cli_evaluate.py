@@ -10,7 +10,7 @@ import pytest
 from command_line import fault, run
 
 import wordlm
-from wordlm import cli_evaluate
+from wordlm import cli_evaluate, cli_options
 from wordlm.evaluation import Evaluation
 from wordlm.mixture import PARTS
 from wordlm.scoring import RESETS
@@ -167,7 +167,7 @@ def test_several_texts_are_several_documents(trained, tmp_path):
 
 
 def test_resets_are_those_of_the_scoring():
-    assert cli_evaluate._RESETS == RESETS
+    assert cli_options.RESETS == RESETS
 
 
 def test_kinds_of_texts(trained, tmp_path):

@@ -24,7 +24,11 @@ if TYPE_CHECKING:
     "--columns", metavar="GROUP,GOOD,BAD", help="what the three columns are called in the header, or the keys in JSON"
 )
 @click.option("--include-unknown", is_flag=True, help="count pairs with words that the model does not know too")
-@click.option("--vectors", help="word vectors to read unknown words by, where both sentences of a pair have them")
+@click.option(
+    "--vectors",
+    metavar="FILE",
+    help="the word vectors of the training, to read unknown words by that both sentences have",
+)
 @options_of(TextConfig, only=["encoding"])
 @json_option
 def compare(

@@ -15,8 +15,10 @@ from wordlm.cli_options import (
     counting,
     given,
     json_option,
+    mix_option,
     one_blas_thread,
     reading_options,
+    reset_option,
     set_kind,
     to_json,
     training_options,
@@ -26,7 +28,6 @@ from wordlm.cli_options import (
 if TYPE_CHECKING:
     from wordlm.evaluation import Evaluation
 
-_RESETS = ("sentence", "document", "never")
 _SECTIONS = {"mix": "With an n-gram model and a cache", "lines": "How the texts are read"}
 # The cache is not measured by itself: the network counts in it as one more context that is alike.
 _PARTS = {"lstm": "network alone", "kneser_ney": "Kneser-Ney alone", "cache": "cache on the network"}
@@ -39,13 +40,7 @@ _BASELINES = {
 @click.command(cls=Command, sections=_SECTIONS, short_help="How well a model foretells texts.")
 @click.argument("model", metavar="DIR")
 @click.argument("texts", nargs=-1, required=True, metavar="TEXT...")
-@click.option(
-    "--reset",
-    type=click.Choice(_RESETS),
-    default="document",
-    show_default=True,
-    help="where the model forgets what it has read: after each paragraph (sentence), after each file or record, never",
-)
+@reset_option
 @click.option(
     "--train",
     cls=Many,
@@ -54,7 +49,7 @@ _BASELINES = {
 )
 @vectors_option
 @json_option
-@click.option("--mix", is_flag=True, help="the network, the n-gram model and a cache of the text's words, mixed")
+@mix_option
 @click.option(
     "--tune", cls=Many, metavar="TEXT...", help="first find the shares of the mixture on these, and keep them in DIR"
 )

@@ -20,6 +20,7 @@ from wordlm.cli_options import (
     one_blas_thread,
     options_of,
     to_json,
+    vectors_option,
     warn,
 )
 from wordlm.config import TextConfig
@@ -43,7 +44,7 @@ _MANY = 0.2
 )
 @click.option("--unk-penalty", type=float, help="taken for each word that the model does not know [default: 0.0]")
 @click.option("--tune", metavar="REFERENCES", help="find these three: those with the fewest word errors")
-@click.option("--vectors", help="word vectors to read unknown words by; predicted they are <unk> all the same")
+@vectors_option
 @options_of(TextConfig, only=["encoding"])
 @json_option
 def rescore(

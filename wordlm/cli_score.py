@@ -20,8 +20,10 @@ from wordlm.cli_options import (
     given,
     is_terminal,
     json_option,
+    mix_option,
     one_blas_thread,
     reading_options,
+    reset_option,
     set_kind,
     to_json,
     training_options,
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
 
     Rows = Iterator[WordScore] | Iterator[TypedWord]
 
-_RESETS = ("sentence", "document", "never")
 _SECTIONS = {"ngram": "With an n-gram model and a cache", "lines": "How the texts are read"}
 # Nine digits hold what single precision does, and leave the sum of a long column as exact.
 _TEMPLATES = {int: "%d", bool: "%d", float: "%.9g", str: "%s"}
@@ -45,13 +46,7 @@ _TEMPLATES = {int: "%d", bool: "%d", float: "%.9g", str: "%s"}
 @click.argument("texts", nargs=-1, required=True, metavar="TEXT...")
 @click.option("--words", is_flag=True, help="a row for each word as typed (don't), with its place in the text")
 @click.option("--entropy-reduction", is_flag=True, help="one more column: how much surer a word makes the model")
-@click.option(
-    "--reset",
-    type=click.Choice(_RESETS),
-    default="document",
-    show_default=True,
-    help="where the model forgets what it has read: after each paragraph (sentence), after each file or record, never",
-)
+@reset_option
 @vectors_option
 @click.option(
     "--format",
@@ -61,7 +56,7 @@ _TEMPLATES = {int: "%d", bool: "%d", float: "%.9g", str: "%s"}
 )
 @json_option
 @click.option("--ngram", is_flag=True, help="one more column: the surprisal under a Kneser-Ney model")
-@click.option("--mix", is_flag=True, help="the network, the n-gram model and a cache of the text's words, mixed")
+@mix_option
 @click.option(
     "--train",
     cls=Many,
