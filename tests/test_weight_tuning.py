@@ -1,5 +1,6 @@
 """The search for weights: each line against brute force, the whole of it against what must hold of any."""
 
+import dataclasses
 import doctest
 import math
 from itertools import chain, combinations, pairwise
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from wordlm import weight_tuning
 from wordlm.error_rate import word_errors
-from wordlm.errors import TextError
+from wordlm.errors import OptionError, TextError
 from wordlm.rescoring import RescoredHypothesis, Weights, rank
 from wordlm.weight_tuning import errors_at, line_search, minimize_errors, tune
 
@@ -264,3 +265,11 @@ def test_references_that_do_not_fit_are_refused(references, message):
 def test_there_must_be_hypotheses():
     with pytest.raises(TextError, match="no hypotheses to tune on"):
         tune([], ["a"])
+
+
+def test_scores_beyond_reckoning_are_refused():
+    hypotheses = [dataclasses.replace(HYPOTHESES[0], score=score) for score in (1e308, -1.5e308)]
+    with pytest.raises(OptionError, match=r"must be at most 1e\+100 in size, but one is -1\.5e\+308; scale them"):
+        tune(hypotheses, ["a"])
+    tuning = tune([dataclasses.replace(one, score=one.score * 1e99) for one in HYPOTHESES], ["a"] * 3)
+    assert tuning.errors <= tuning.errors_before

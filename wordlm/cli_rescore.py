@@ -15,6 +15,7 @@ from wordlm.cli_options import (
     Command,
     counting,
     given,
+    is_terminal,
     json_option,
     number_of,
     one_blas_thread,
@@ -92,7 +93,7 @@ def rescore(
     references = None if tune is None else read_references(tune, encoding)
     lm = load(model)
     # On a terminal, the lines themselves show how far it is.
-    is_counted = references is not None or not sys.stdout.isatty()
+    is_counted = references is not None or not is_terminal(sys.stdout)
     with counting("rescoring, hypotheses:") if is_counted else nullcontext(lambda count: None) as progress:
         read = _counted(read_nbest(nbest, encoding), progress)
         if references is None:

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from wordlm.error_rate import count_errors
-from wordlm.errors import TextError
+from wordlm.errors import OptionError, TextError
 from wordlm.rescoring import RescoredHypothesis, Weights, lists_of
 
 # Beside the given scores alone, and the model with a share as large as theirs.
 _RANDOM_STARTS = 8
+_LARGEST = 1e100  # of the scores: their differences and quotients must be finite
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ def tune(
 
     Raises:
         TextError: there are no hypotheses, or a list has no reference, or no reference has a word.
+        OptionError: a score beyond 1e100.
 
     Example:
         >>> first = RescoredHypothesis("1", "I sea it", -1.0, logprob=-9.0, words=3, unknown=1, total=0.0)
@@ -73,6 +75,9 @@ def tune(
     errors = np.concatenate(counts)
     flat = [one for same in lists for one in same]
     scores = np.array([one.score for one in flat])
+    if np.abs(scores).max() > _LARGEST:
+        largest = max(scores.tolist(), key=abs)
+        raise OptionError(f"scores to tune on must be at most {_LARGEST:g} in size, but one is {largest:g}; scale them")
     features = np.array([(one.logprob, -one.words, -one.unknown) for one in flat], float)
     starts = np.cumsum([0] + [len(same) for same in lists[:-1]])
     values, least = minimize_errors(scores, features, starts, errors, low=(0.0, -math.inf, -math.inf), seed=seed)
