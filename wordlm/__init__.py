@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from wordlm.errors import WordlmError
     from wordlm.language_model import LanguageModel
     from wordlm.loading import from_keras, load
+    from wordlm.nbest import Hypothesis
+    from wordlm.pairs import Pair
     from wordlm.pipeline import resume, train
 
 __version__ = "0.1.0"
@@ -33,13 +35,17 @@ _HOMES = {
     "ModelConfig": "wordlm.config",
     "TrainConfig": "wordlm.config",
     "SamplingConfig": "wordlm.config",
+    "Hypothesis": "wordlm.nbest",
+    "Pair": "wordlm.pairs",
     "WordlmError": "wordlm.errors",
 }
 
 __all__ = [
     "DataConfig",
+    "Hypothesis",
     "LanguageModel",
     "ModelConfig",
+    "Pair",
     "SamplingConfig",
     "TextConfig",
     "TrainConfig",
