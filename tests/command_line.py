@@ -33,9 +33,10 @@ def fault(*arguments):
 
 
 def process(*arguments, **settings):
-    """A running process; Ctrl-C reaches it even where the tests themselves are deaf to it."""
+    """A running process; Ctrl-C and a hang-up reach it even where the tests themselves are deaf to them."""
     code = (
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "getattr(signal, 'SIGHUP', None) and signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
         "from wordlm.cli import main; sys.exit(main())"
     )
     settings = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": ROOT} | settings
