@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wordlm.errors import OptionError
+from wordlm.rare_words import RareWords
 from wordlm.vocab import EOS, PAD
 
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -28,6 +29,7 @@ class StreamBatches:
         ids: (N,) token ids, a memory map for example.
         batch_size: the number of streams, B.
         sequence_length: words in a step, T.
+        rare: words that are `<unk>` in some epochs; None: none are.
 
     Raises:
         OptionError: there are no ids.
@@ -42,6 +44,7 @@ class StreamBatches:
     ids: np.ndarray
     batch_size: int
     sequence_length: int
+    rare: RareWords | None = None
 
     def __post_init__(self) -> None:
         _check_not_empty(self.ids)
@@ -61,8 +64,8 @@ class StreamBatches:
         offsets = step * self.sequence_length + np.arange(self.sequence_length)
         positions = np.arange(self.batch_size)[:, None] * self.stream_length + offsets
         real = (offsets < self.stream_length) & (positions < len(self.ids))
-        x, y = (np.where(real, _at(self.ids, positions + shift), PAD).astype("int32") for shift in (-1, 0))
-        return x, y, real.astype("float32")
+        x, y = (_at(self.ids, positions + shift, self.rare, epoch) for shift in (-1, 0))
+        return *(np.where(real, ids, PAD).astype("int32") for ids in (x, y)), real.astype("float32")
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,7 @@ class WindowBatches:
         batch_size: windows in a batch, B.
         context: known words in a window.
         seed: of the order; None keeps the order of the text.
+        rare: as in `StreamBatches`.
 
     Raises:
         OptionError: there are no ids.
@@ -92,6 +96,7 @@ class WindowBatches:
     batch_size: int
     context: int
     seed: int | None = 0
+    rare: RareWords | None = None
 
     def __post_init__(self) -> None:
         _check_not_empty(self.ids)
@@ -109,8 +114,9 @@ class WindowBatches:
         if self.seed is not None:
             targets = permute(targets, len(self.ids), (self.seed, epoch))
         positions = np.maximum(targets - self.context, -1)[:, None] + np.arange(self.context)
-        x = np.where(positions < targets[:, None], _at(self.ids, positions), PAD)
-        return x.astype("int32"), np.asarray(self.ids[targets], "int32"), real.astype("float32")
+        x = np.where(positions < targets[:, None], _at(self.ids, positions, self.rare, epoch), PAD)
+        y = _at(self.ids, targets, self.rare, epoch)
+        return x.astype("int32"), y.astype("int32"), real.astype("float32")
 
 
 def permute(indices: np.ndarray, n: int, key: tuple[int, ...]) -> np.ndarray:
@@ -148,9 +154,11 @@ def permute(indices: np.ndarray, n: int, key: tuple[int, ...]) -> np.ndarray:
     return out.astype(np.int64)
 
 
-def _at(ids: np.ndarray, positions: np.ndarray) -> np.ndarray:
+def _at(ids: np.ndarray, positions: np.ndarray, rare: RareWords | None, epoch: int) -> np.ndarray:
     """The ids at these positions, `<eos>` before the first, anything behind the last."""
     found = ids[np.clip(positions, 0, len(ids) - 1)]
+    if rare:
+        found = rare.hide(found, positions, epoch)
     return np.where(positions < 0, EOS, found)
 
 

@@ -149,6 +149,12 @@ class TrainConfig(_Checked):
     clip_norm: float = option(1.0, "largest norm of the gradient; 0 leaves it as it is", low=0)
     samples: int = option(2048, "words in the sampled softmax; 0: the full softmax always", low=0)
     unigram_bias: bool = option(True, "start the output bias at the log frequency of each word")
+    unknown: float = option(
+        0.5,
+        "share of the epochs in which a word that stands once in the text is <unk>, to learn what that is",
+        low=0,
+        high=1,
+    )
     patience: int = option(3, "epochs without a better validation loss before stopping", low=1)
     seed: int = option(0, "seed of everything random", low=0, high=2**32 - 1)
 
@@ -225,7 +231,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "seed": {
         "masking": True, "cell": "lstm", "units": 64, "layers": 1, "context": 50, "dense": 64, "dropout": 0.5,
         "input_dropout": 0.1, "recurrent_dropout": 0.1, "batch_size": 128, "learning_rate": 0.001, "clip_norm": 0.0,
-        "samples": 0, "unigram_bias": False, "missing": "zero",
+        "samples": 0, "unigram_bias": False, "unknown": 0.0, "missing": "zero",
     },
     "small": {},
     "medium": {"units": 512, "dense": 300, "dropout": 0.5, "learning_rate": 0.004},

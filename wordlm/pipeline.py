@@ -124,7 +124,8 @@ def resume(
     notes = read_info(checkpoint_folder(path))
     notes.pop("position")
     changes = {name: value for name, value in (("epochs", epochs), ("minutes", minutes)) if value is not None}
-    config = TrainConfig.from_dict(notes["train"] | changes)
+    # Checkpoints of earlier versions are of trainings that hid no words.
+    config = TrainConfig.from_dict({"unknown": 0.0} | notes["train"] | changes)
     notes["train"] = config.to_dict()
     corpus = load_corpus(checkpoint_folder(path) / "corpus")
     text, model_config = TextConfig.from_dict(notes["text"]), ModelConfig.from_dict(notes["model"])

@@ -21,6 +21,7 @@ from wordlm.errors import TrainingError
 from wordlm.examiner import Examiner
 from wordlm.interrupt import interruptible
 from wordlm.learner import JIT, Learner, make_optimizer
+from wordlm.rare_words import RareWords
 from wordlm.reports import Epoch, Listener, Outcome, Step
 from wordlm.schedule import Schedule
 from wordlm.softmax import NegativeSampler
@@ -93,17 +94,19 @@ class Training:
 
         self.batches: StreamBatches | WindowBatches
         size = _batch_size(len(corpus.train), model_config, config)
+        rare = RareWords.of(corpus.counts, config.unknown, config.seed)
+        counts = corpus.counts if rare is None else rare.counts(corpus.counts)
         if model_config.context:
-            self.batches = WindowBatches(corpus.train, size, model_config.context, config.seed)
+            self.batches = WindowBatches(corpus.train, size, model_config.context, config.seed, rare)
         else:
-            self.batches = StreamBatches(corpus.train, size, config.sequence_length)
+            self.batches = StreamBatches(corpus.train, size, config.sequence_length, rare)
         self.position = Position(self.batches.steps)
         self.sampler = None
         if 0 < config.samples < model_config.vocab_size // 2:
-            self.sampler = NegativeSampler(corpus.counts, config.samples)
+            self.sampler = NegativeSampler(counts, config.samples)
         self.learner = Learner(network, model_config, size, self.sampler)
         if config.unigram_bias:
-            smoothed = corpus.counts + 0.1
+            smoothed = counts + 0.1
             self.learner.bias.assign(np.log(smoothed / smoothed.sum()).astype("float32"))
         self.learner.compile(optimizer=make_optimizer(config), jit_compile=JIT)
         self.learner.optimizer.build(self.learner.trainable_variables)
