@@ -18,7 +18,7 @@ from wordlm.checkpoint import has_checkpoint, read_checkpoint, read_info, write_
 from wordlm.engine import Engine  # noqa: E402
 from wordlm.errors import TrainingError  # noqa: E402
 from wordlm.model import get_weights  # noqa: E402
-from wordlm.vocab import EOS  # noqa: E402
+from wordlm.vocab import EOS, UNK  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -315,3 +315,34 @@ def test_another_process_resumes_after_a_real_ctrl_c(tmp_path):
         assert np.array_equal(array, other.weights[name]), name
     assert one.metadata["valid_perplexity"] == other.metadata["valid_perplexity"]
     assert not has_checkpoint(parts / "checkpoint")
+
+
+def test_words_that_stand_once_teach_what_an_unknown_word_is(tmp_path):
+    names = [f"name{number}" for number in range(160)]
+    lines = [f"my friend {name} sang ." for name in names]
+    found = {}
+    for unknown in (0.0, 0.5):
+        folder = tmp_path / str(unknown)
+        corpus = toy_corpus(folder / "corpus", valid=lines[120:], sentences=lines[:120])
+        assert corpus.counts[UNK] == 0
+        training = toy_training(corpus, folder / "checkpoint", epochs=3, unknown=unknown)
+        training.run()
+        found[unknown] = engine_perplexity(training, corpus.valid)
+    # Each line has five other tokens that are sure, and a name that is none of the 120: one in two of those was hidden.
+    assert found[0.5] < 0.7 * found[0.0]
+    assert found[0.5] == pytest.approx(2 ** (1 / 6), rel=0.5)
+
+
+def test_hidden_words_are_the_same_after_an_interruption(tmp_path, monkeypatch):
+    lines = [f"my friend name{number} sang ." for number in range(60)]
+    corpus = toy_corpus(tmp_path / "corpus", valid=lines[50:], sentences=lines)
+    whole = toy_training(corpus, tmp_path / "whole", epochs=2)
+    assert whole.batches.rare is not None
+    whole.run()
+
+    first = toy_training(corpus, tmp_path / "parts", epochs=2, listener=interrupting(monkeypatch, 3))
+    assert first.run().interrupted
+    second = toy_training(corpus, tmp_path / "parts", epochs=2)
+    second.resume()
+    second.run()
+    assert same(whole.network, second.network)

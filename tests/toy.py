@@ -44,13 +44,13 @@ class Silent:
         self.epochs.append(epoch)
 
 
-def toy_corpus(folder, repeats: int = 6, valid=SENTENCES[:5], test=None) -> Corpus:
+def toy_corpus(folder, repeats: int = 6, valid=SENTENCES[:5], test=None, sentences=None) -> Corpus:
     config = TextConfig(kind="lines")
 
     def paragraphs(lines):
         return None if lines is None else [Paragraph(0, line) for line in lines]
 
-    train, valid, test = map(paragraphs, (SENTENCES * repeats, valid, test))
+    train, valid, test = map(paragraphs, (sentences or SENTENCES * repeats, valid, test))
     return prepare_corpus(folder, train, Tokenizer(config), valid=valid, test=test)
 
 
