@@ -1,10 +1,10 @@
 """Words that stand once in a text are unknown now and then, so that the network learns what an unknown word is.
 
 Where the vocabulary has room for every word of the training text, there is no `<unk>` in it: the network never reads
-one, never predicts one, and finds those of any other text all but impossible. As many words are new in a text as stand
-in it once, about (Good 1953, "The population frequencies of species", section 2), so these are the ones to practise on.
-In each epoch each of them is `<unk>` with some chance, as Dyer et al. (2015), "Transition-based dependency parsing with
-stack long short-term memory", section 3.2, do; in the others it is itself.
+one, never predicts one, and finds those of any other text all but impossible. About as many words of a further text are
+new as stand once in this one (Good 1953, "The population frequencies of species and the estimation of population
+parameters"), so these are the ones to practise on. In each epoch each of them is `<unk>` with some chance, as in Dyer
+et al. (2015), "Transition-based dependency parsing with stack long short-term memory"; in the others it is itself.
 """
 
 from __future__ import annotations
