@@ -26,7 +26,7 @@ from wordlm.cli_options import (
     to_json,
     warn,
 )
-from wordlm.config import SamplingConfig
+from wordlm.config import FILE_FIELDS, SamplingConfig
 from wordlm.errors import OptionError, WordlmError
 
 if TYPE_CHECKING:
@@ -40,8 +40,6 @@ _SECTIONS = {
 }
 # From so many texts on, threads pay.
 _BATCH = 8
-# Of the texts to compare with. Their words are folded as the model's are, whatever `lowercase` might say.
-_READING = ["encoding", "field", "keep_boilerplate"]
 
 
 @click.command(cls=Command, sections=_SECTIONS, short_help="Make new texts.")
@@ -93,11 +91,11 @@ def generate(
         one_blas_thread()
     from wordlm.loading import load
 
-    idle = [] if against else [name for name in ("max_copy", "lines", "pretokenized", *_READING) if options[name]]
+    idle = [] if against else [name for name in ("max_copy", "lines", "pretokenized", *FILE_FIELDS) if options[name]]
     if idle:
         raise OptionError(f"`{idle[0]}` is about texts to compare with: give them, with `against`, or leave it out")
     set_kind(options)
-    reading = given({name: options.pop(name) for name in ("kind", *_READING)})
+    reading = given({name: options.pop(name) for name in ("kind", *FILE_FIELDS)})
     options = given(options)
     config = SamplingConfig(**options)
     lm = load(model)

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 import click
 
-from wordlm.config import TextConfig
+from wordlm.config import FILE_FIELDS, TextConfig
 from wordlm.errors import OptionError, WordlmError
 
 
@@ -181,12 +181,12 @@ vectors_option = click.option(
 
 def reading_options(command: Any) -> Any:
     """The options of every verb that reads a text in the words of a model, whose case is the model's."""
-    return kind_options(options_of(TextConfig, only=["encoding", "field", "keep_boilerplate"])(command))
+    return kind_options(options_of(TextConfig, only=FILE_FIELDS)(command))
 
 
 def training_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Those of `reading_options` that hold for a training text, which is of the kind that it was in training."""
-    return {name: value for name, value in options.items() if name in ("encoding", "field", "keep_boilerplate")}
+    return {name: value for name, value in options.items() if name in FILE_FIELDS}
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout")

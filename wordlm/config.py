@@ -90,6 +90,10 @@ class TextConfig(_Checked):
     keep_boilerplate: bool = option(False, "keep the header and licence of Project Gutenberg files")
 
 
+# What of it is about the files alone, not about what their text is.
+FILE_FIELDS = ("encoding", "field", "keep_boilerplate")
+
+
 @dataclass(frozen=True)
 class DataConfig(_Checked):
     """What is made of the text: its vocabulary, its held-out part, and the vectors of its words."""

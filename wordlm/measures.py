@@ -108,7 +108,7 @@ def measure_logprobs(logprobs: np.ndarray, targets: np.ndarray | Sequence[int], 
         block, words = logprobs[at], targets[at]
         own = block[np.arange(len(words)), words]
         surprisal[at] = own
-        rank[at] = [1 + np.count_nonzero(row > value) for row, value in zip(block, own, strict=True)]
+        rank[at] = ranks(block, own)
         confidence[at] = block.max(axis=1)
         # What cannot be adds nothing to the entropy, but 0 * -inf would be NaN.
         entropy[at] = row_products(np.exp(block), np.maximum(block, np.finfo(block.dtype).min))
@@ -138,6 +138,17 @@ def finish(
     surprisal = np.maximum(-logprobs / math.log(2), 0) + 0.0
     entropy = np.maximum(-negative_entropy / math.log(2), 0) + 0.0
     return Measures(surprisal, entropy, rank, np.exp(np.minimum(best, 0)), np.concatenate(looked) if looked else None)
+
+
+def ranks(scores: np.ndarray, own: np.ndarray) -> list[int]:
+    """1 + the number of words that are likelier, for each of (rows, V) scores and the (rows,) of the words that came.
+
+    Example:
+        >>> ranks(np.array([[0.5, 0.2, 0.3], [0.4, 0.4, 0.2]]), np.array([0.2, 0.4]))
+        [3, 1]
+    """
+    # Row by row, since a table of all comparisons would leave the processor's cache.
+    return [1 + int(np.count_nonzero(row > value)) for row, value in zip(scores, own, strict=True)]
 
 
 def row_products(left: np.ndarray, right: np.ndarray) -> np.ndarray:

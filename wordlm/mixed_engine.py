@@ -21,7 +21,7 @@ from wordlm.additions import Additions, Context, Piece
 from wordlm.cache import CacheState, NeuralCache
 from wordlm.engine import Engine
 from wordlm.errors import OptionError
-from wordlm.measures import Look, Measures, check_targets, finish, row_products
+from wordlm.measures import Look, Measures, check_targets, finish, ranks, row_products
 from wordlm.mixture import Mixture
 from wordlm.ngram import KneserNey
 from wordlm.state import begin, check_ids
@@ -91,7 +91,7 @@ class MixedEngine:
 
     def __init__(self, engine: Engine, ngram: KneserNey | None, weights: Mixture) -> None:
         if not isinstance(engine, Engine):
-            raise OptionError("a mixture needs a model that NumPy runs, but Keras runs this one; leave `mix` out")
+            raise OptionError("`mix` needs a model that NumPy runs, but Keras runs this one; leave it out")
         if ngram is None and weights.kneser_ney:
             raise OptionError(
                 f"`kneser_ney` has the weight {weights.kneser_ney:g}, but there is no n-gram model; give one"
@@ -199,7 +199,7 @@ class MixedEngine:
         rank, looked = np.empty(len(targets), np.int64), []
         for at, block, spare in self._mixed(lot, additions, targets, of_network):
             own = block[np.arange(len(block)), targets[at]]
-            rank[at] = [1 + np.count_nonzero(row > value) for row, value in zip(block, own, strict=True)]
+            rank[at] = ranks(block, own)
             best[at] = block.max(axis=1)
             # What cannot be adds nothing to the entropy, but 0 * -inf would be NaN.
             np.log(np.add(block, _TINY, out=spare), out=spare)

@@ -6,12 +6,11 @@ import os
 from array import array
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wordlm.config import TextConfig
-from wordlm.engine import Engine
+from wordlm.config import FILE_FIELDS, TextConfig
 from wordlm.errors import BundleError, OptionError
 from wordlm.reading import Paths, passages_of
 
@@ -22,19 +21,6 @@ if TYPE_CHECKING:
     from wordlm.text import Texts
 
     Progress = Callable[[int], None]
-
-
-def mixed(engine: Any, mixture: Mixture, ngram: KneserNey) -> Any:
-    """The engine mixed with n-grams and a cache.
-
-    Raises:
-        OptionError: Keras runs the model, and its hidden vectors cannot be seen.
-    """
-    from wordlm.mixed_engine import MixedEngine
-
-    if not isinstance(engine, Engine):
-        raise OptionError("`mix` needs a model that NumPy runs, but Keras runs this one; leave it out")
-    return MixedEngine(engine, ngram, mixture)
 
 
 def stored_mixture(lm: LanguageModel) -> Mixture:
@@ -75,7 +61,7 @@ def find_ngram(
             )
         return lm.ngram
     if not isinstance(train, KneserNey):
-        same = {name: getattr(config, name) for name in ("encoding", "field", "keep_boilerplate")}
+        same = {name: getattr(config, name) for name in FILE_FIELDS}
         return lm.fit_ngram(train, progress=progress, **same)
     if train.vocab_size != len(lm.vocabulary):
         raise OptionError(
@@ -102,14 +88,16 @@ def tune_mixture(
 ) -> Mixture:
     """As `LanguageModel.tune_mixture`."""
     from wordlm.bundle import update_metadata
+    from wordlm.mixed_engine import MixedEngine
     from wordlm.mixture import Mixture, fit_weights
     from wordlm.scoring import score_passages
 
     if lm.path and not os.access(lm.path, os.W_OK):
         raise BundleError(f"cannot write to {lm.path}, where the shares of the mixture are kept: copy the model first")
     ngram, equal = find_ngram(lm, train, texts.config, progress), Mixture.equal()
+    engine, passages = passages_of(lm, texts)
     parts, done = [], 0
-    for _, measures, _ in score_passages(mixed(lm.engine, equal, ngram), passages_of(lm, texts)[1]):
+    for _, measures, _ in score_passages(MixedEngine(engine, ngram, equal), passages):
         parts.append(measures.parts)
         done += len(measures.parts)
         if progress:

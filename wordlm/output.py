@@ -13,7 +13,7 @@ from contextlib import suppress
 import numpy as np
 
 from wordlm.errors import WordlmError
-from wordlm.measures import Look, Measures, check_targets, finish, row_products
+from wordlm.measures import Look, Measures, check_targets, finish, ranks, row_products
 
 # Float32 numbers of a block of rows that all passes of the softmax go over while it is in the processor's cache.
 _BLOCK_FLOATS = 1 << 18
@@ -196,7 +196,7 @@ class OutputLayer:
                 if not np.isfinite(products).all():
                     # 0 times -inf, the logit of a word that cannot be.
                     products = row_products(exps, np.maximum(logits, np.finfo(np.float32).min))
-                rank[at] = [1 + np.count_nonzero(row > value) for row, value in zip(logits, own, strict=True)]
+                rank[at] = ranks(logits, own)
                 logprobs[at], moments[at], best[at] = own - normalizer, products / sums - normalizer, -normalizer
                 if look:
                     looked.append(np.array(look(logits, targets[at])))

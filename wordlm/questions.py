@@ -7,7 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from wordlm.errors import TextError
-from wordlm.mixing import find_ngram, mixed
+from wordlm.mixing import find_ngram
 from wordlm.reading import Paths, Text, chosen_vectors, config_of, passages_of, with_words
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from wordlm.language_model import LanguageModel
     from wordlm.measures import Measures
     from wordlm.minimal_pairs import Comparison
+    from wordlm.mixed_engine import MixedEngine
     from wordlm.nbest import Hypothesis
     from wordlm.ngram import KneserNey
     from wordlm.pairs import Pair
@@ -46,7 +47,7 @@ def evaluate(
     ngram = find_ngram(lm, train, texts.config, progress) if mix or train is not None or lm.ngram else None
     engine, passages = passages_of(lm, texts, vectors)
     if mix:
-        engine = mixed(engine, lm.mixture, ngram)
+        engine = _mixed(lm, engine, ngram)
     return evaluation.evaluate(engine, lm.vocabulary, passages, reset=reset, ngram=ngram, progress=progress)
 
 
@@ -129,11 +130,17 @@ def score(
     ngrams = find_ngram(lm, train, texts.config, progress) if ngram or mix else None
     engine, passages = passages_of(lm, texts, vectors)
     if mix:
-        engine = mixed(engine, lm.mixture, ngrams)
+        engine = _mixed(lm, engine, ngrams)
     scored = score_passages(engine, passages, reset, entropy_reduction=entropy_reduction)
     if progress:
         scored = _told(scored, progress)
     return (typed_words if words else word_scores)(scored, ngrams if ngram else None)
+
+
+def _mixed(lm: LanguageModel, engine: Any, ngram: KneserNey | None) -> MixedEngine:
+    from wordlm.mixed_engine import MixedEngine  # on use: few questions are put to the mixture
+
+    return MixedEngine(engine, ngram, lm.mixture)
 
 
 def _told(
