@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from trained import book, trained  # noqa: F401 (fixtures for all)
+from trained import book, text, trained  # noqa: F401 (fixtures for all)
 
 # Keras reads this once, before its first import: the tests speak of TensorFlow's numbers.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

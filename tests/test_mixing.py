@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from trained import TINY, story
+from trained import TINY
 
 import wordlm
 from wordlm.errors import BundleError, OptionError
@@ -24,13 +24,6 @@ def own(trained, tmp_path):
     """The model in a folder of the test's own."""
     shutil.copytree(trained, tmp_path / "model")
     return wordlm.load(tmp_path / "model")
-
-
-@pytest.fixture
-def text(tmp_path):
-    path = tmp_path / "text.txt"
-    path.write_text(story(8))
-    return path
 
 
 def total(rows):

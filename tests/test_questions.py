@@ -4,7 +4,6 @@ import dataclasses
 import math
 
 import pytest
-from trained import story
 
 import wordlm
 from wordlm.errors import OptionError, TextError
@@ -17,13 +16,6 @@ WORDS = "I don't see it."
 @pytest.fixture
 def lm(trained):
     return wordlm.load(trained)
-
-
-@pytest.fixture
-def text(tmp_path):
-    path = tmp_path / "text.txt"
-    path.write_text(story(8))
-    return path
 
 
 def total(rows):

@@ -4,7 +4,6 @@ import hashlib
 import json
 
 import pytest
-from trained import story
 
 import wordlm
 from wordlm.errors import TextError, VectorError
@@ -16,13 +15,6 @@ from wordlm.reading import Text, with_words
 @pytest.fixture
 def lm(trained):
     return wordlm.load(trained)
-
-
-@pytest.fixture
-def text(tmp_path):
-    path = tmp_path / "text.txt"
-    path.write_text(story(8))
-    return path
 
 
 def test_a_text_can_be_gone_through_again(lm):

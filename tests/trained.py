@@ -43,3 +43,11 @@ def book(tmp_path) -> Path:
     path = tmp_path / "book.txt"
     path.write_text(story())
     return path
+
+
+@pytest.fixture
+def text(tmp_path) -> Path:
+    """Some paragraphs of it, to ask the model about."""
+    path = tmp_path / "text.txt"
+    path.write_text(story(8))
+    return path
