@@ -31,14 +31,14 @@ def test_examples():
 @given(st.lists(st.text("ab \n", max_size=30)), st.integers(2, 8))
 def test_lines_are_those_of_the_whole(chunks, limit):
     whole = "".join(chunks)
-    assert list(text._lines(chunks, None)) == whole.split("\n")[: -1 if whole.endswith("\n") or not whole else None]
-    assert "".join(text._lines(chunks, limit)) == whole.replace("\n", "")
+    assert list(text.lines_of(chunks, None)) == whole.split("\n")[: -1 if whole.endswith("\n") or not whole else None]
+    assert "".join(text.lines_of(chunks, limit)) == whole.replace("\n", "")
 
 
 @given(st.lists(st.text("ab \n", max_size=30)), st.integers(2, 8))
 def test_lines_with_their_ends_are_the_text(chunks, limit):
     whole = "".join(chunks)
-    assert "".join(text._lines(chunks, limit, end="\n")) == whole
+    assert "".join(text.lines_of(chunks, limit, end="\n")) == whole
     for line in text._placed(chunks):
         assert whole[line.offset :].startswith(line)
 

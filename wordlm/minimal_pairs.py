@@ -192,7 +192,7 @@ def _read(
     if UNK not in ids:
         return ids, Counter()
     unknown = Counter(token for token, id in zip(tokens, ids, strict=True) if id == UNK)
-    return [extra.get(token, UNK) if id == UNK else id for token, id in zip(tokens, ids, strict=True)], unknown
+    return vocabulary.encode_inputs(tokens, extra), unknown
 
 
 def _in_pairs(

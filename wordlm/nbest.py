@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from wordlm.config import TextConfig
 from wordlm.errors import OptionError, TextError
 from wordlm.files import File, find_files, read_text
+from wordlm.text import lines_of
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def read_nbest(path: str | os.PathLike[str], encoding: str | None = None) -> Ite
 def _read(file: File, config: TextConfig) -> Iterator[Hypothesis]:
     parse, last = None, None
     ends: dict[str, int] = {}
-    for number, line in enumerate(_lines(read_text(file, config)), 1):
+    for number, line in enumerate(lines_of(read_text(file, config), limit=None), 1):
         if not line or line.isspace():
             continue
         if parse is None:
@@ -96,14 +97,6 @@ def _read(file: File, config: TextConfig) -> Iterator[Hypothesis]:
         yield hypothesis
     if parse is None:
         raise TextError(f"{file.label}: no hypotheses, only white space; give a file with a hypothesis a line")
-
-
-def _lines(chunks: Iterable[str]) -> Iterator[str]:
-    rest = ""
-    for chunk in chunks:
-        *lines, rest = (rest + chunk).split("\n")
-        yield from lines
-    yield rest
 
 
 def _parse_fields(line: str, where: str) -> Hypothesis:

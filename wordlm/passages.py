@@ -66,6 +66,5 @@ def read_passages(
         ids = [*vocabulary.encode(tokens), EOS]
         targets = inputs = np.array(ids, np.int64)
         if extra and UNK in ids:
-            read = [extra.get(token, UNK) if id == UNK else id for token, id in zip(tokens, ids, strict=False)]
-            inputs = np.array([*read, EOS], np.int64)
+            inputs = np.array([*vocabulary.encode_inputs(tokens, extra), EOS], np.int64)
         yield Passage(document, text, tokens, inputs, targets, pieces)

@@ -157,11 +157,8 @@ def _rescore(
     for together in _gather(hypotheses):
         tokens = [tokenizer.tokenize(hypothesis.text) for hypothesis in together]
         known = [vocabulary.encode(sentence) for sentence in tokens]
-        read = [
-            [extra.get(token, id) if id == UNK else id for token, id in zip(sentence, ids, strict=True)]
-            for sentence, ids in zip(tokens, known, strict=True)
-        ]
-        logprobs = score_sentences(engine, read if extra else known)
+        read = [vocabulary.encode_inputs(sentence, extra) for sentence in tokens] if extra else known
+        logprobs = score_sentences(engine, read)
         scored = (
             RescoredHypothesis(one.id, one.text, one.score, logprob, len(ids), ids.count(UNK), 0.0, one.source)
             for one, ids, logprob in zip(together, known, logprobs.tolist(), strict=True)

@@ -148,7 +148,7 @@ def read_paragraphs(text: str, config: TextConfig | None = None, places: bool = 
 def _paragraphs(chunks: Iterable[str], config: TextConfig, document: int, places: bool) -> Iterator[Paragraph]:
     """The paragraphs of a document."""
     if not places:
-        return (Paragraph(document, text) for text, _ in paragraphs(_lines(chunks), config))
+        return (Paragraph(document, text) for text, _ in paragraphs(lines_of(chunks), config))
     return (Paragraph(document, text, tuple(lines)) for text, lines in paragraphs(_placed(chunks), config))
 
 
@@ -159,13 +159,23 @@ def _one_line_end(text: str) -> str:
 
 def _placed(chunks: Iterable[str]) -> Iterator[Line]:
     offset = 0
-    for line in _lines(chunks, end="\n"):
+    for line in lines_of(chunks, end="\n"):
         yield Line(line.removesuffix("\n"), offset)
         offset += len(line)
 
 
-def _lines(chunks: Iterable[str], limit: int | None = _LINE, end: str = "") -> Iterator[str]:
-    """The lines, with no line end or the given one; one over the limit comes in pieces, cut after a space."""
+def lines_of(chunks: Iterable[str], limit: int | None = _LINE, end: str = "") -> Iterator[str]:
+    """The lines of a text that comes in chunks.
+
+    Args:
+        chunks: the text; its line ends are "\\n".
+        limit: characters; a longer line comes in pieces, cut after a space. None: none does.
+        end: what each line ends with, but for a last one without an end.
+
+    Example:
+        >>> list(lines_of(["It was", " dark.\\n", "The end."]))
+        ['It was dark.', 'The end.']
+    """
     rest = ""
     for chunk in chunks:
         first, *more = chunk.split("\n")
@@ -206,8 +216,8 @@ def _records(
     """The records of a .jsonl, .csv or .tsv file, and the line on which each ends."""
     text = read_text(file, config, advance)
     if file.records == "jsonl":
-        return _json_records(file, _lines(text, limit=None))
-    return _csv_records(file, _lines(text, limit=None, end="\n"))
+        return _json_records(file, lines_of(text, limit=None))
+    return _csv_records(file, lines_of(text, limit=None, end="\n"))
 
 
 def _json_records(file: File, lines: Iterator[str]) -> Iterator[tuple[int, dict]]:

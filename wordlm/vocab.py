@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
 from wordlm.errors import BundleError, OptionError
@@ -83,6 +83,16 @@ class Vocabulary:
         """The ids of tokens; `UNK` for one that is not in the vocabulary, and for `<pad>`, which no text holds."""
         get = self.ids.get
         return [get(token, UNK) or UNK for token in tokens]
+
+    def encode_inputs(self, tokens: Sequence[str], extra: Mapping[str, int]) -> list[int]:
+        """The ids as which a model reads tokens: as `encode`, but for those of `extra`, which it reads besides.
+
+        Example:
+            >>> Vocabulary(["<pad>", "<unk>", "<eos>", "a"]).encode_inputs(["a", "dark", "knight"], {"knight": 4})
+            [3, 1, 4]
+        """
+        get = self.ids.get
+        return [get(token) or extra.get(token, UNK) for token in tokens]
 
     def decode(self, ids: Iterable[int]) -> list[str]:
         """The tokens of ids."""
