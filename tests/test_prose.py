@@ -152,7 +152,7 @@ def test_nfc_and_no_control_characters(tmp_path):
 @given(st.text(st.characters(codec="utf-8")), st.sampled_from(["prose", "lines", "pretokenized"]))
 def test_any_text_becomes_clean_lines(content, kind):
     chunks = [content.replace("\r\n", "\n").replace("\r", "\n")]
-    for paragraph, _ in prose.paragraphs(text._lines(chunks), TextConfig(kind=kind)):
+    for paragraph, _ in prose.paragraphs(text.lines_of(chunks), TextConfig(kind=kind)):
         assert paragraph == paragraph.strip()
         assert kind == "pretokenized" or paragraph
         assert unicodedata.is_normalized("NFC", paragraph)
