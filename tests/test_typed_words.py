@@ -7,7 +7,7 @@ import unicodedata
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from wordlm import typed_words as module
@@ -161,6 +161,8 @@ def letters(text):
     ),
     st.sampled_from(["prose", "lines", "pretokenized"]),
 )
+@example("a\u2028\u00a0 a", "pretokenized")
+@example("a \u00a0 b\u00a0c", "pretokenized")
 def test_any_text_has_its_words_in_order(text, kind):
     config = TextConfig(kind=kind)
     check(text, read_paragraphs(text, config, places=True), config)

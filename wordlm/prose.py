@@ -40,6 +40,8 @@ _UNSPACED = r"[\u2e80-\u312f\u3190-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef
 _UNSPACED_BREAK = re.compile(f"\n(?<={_UNSPACED}\n)(?={_UNSPACED})")
 _WORD = re.compile(r"\w+(?:[-\u2010]\w+)*")
 _STRETCH = re.compile(r"\S+")
+# In a pretokenized line, other white space than this is of the words: a no-break space may be one.
+_STRETCH_OF_TOKENS = re.compile("[^ \t-\r\x1c-\x1f\x85\u2028\u2029]+")
 _UNSEEN = "".join(chr(c) for c, space in _INVISIBLE.items() if not space)
 
 
@@ -125,7 +127,9 @@ def find_words(words: Iterable[str], pieces: Iterable[Line]) -> Iterator[tuple[i
         >>> list(find_words(text.split(" "), lines))
         [(0, 1), (3, 7), (8, 17)]
     """
-    stretches = ((piece.offset + found.start(), found[0]) for piece in pieces for found in _STRETCH.finditer(piece))
+    words = list(words)
+    pattern = _STRETCH_OF_TOKENS if any(map(str.isspace, "".join(words))) else _STRETCH
+    stretches = ((piece.offset + found.start(), found[0]) for piece in pieces for found in pattern.finditer(piece))
     for word in words:
         offset, stretch = next(stretches)
         if stretch != word:
