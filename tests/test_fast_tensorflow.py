@@ -4,7 +4,7 @@ import pytest
 keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
 
-from wordlm.fast_tensorflow import LazyAdam, lstm  # noqa: E402
+from wordlm.fast_tensorflow import LazyAdam, lstm, spread_over_cores  # noqa: E402
 
 
 @pytest.mark.parametrize("compiled", [False, True])
@@ -32,6 +32,43 @@ def test_lstm_equals_the_layer(batch, time, width, units, compiled):
     for one, other in zip((tf.function(ours) if compiled else ours)(), reference, strict=True):
         assert one.shape == other.shape
         assert one.numpy() == pytest.approx(other.numpy(), rel=1e-5, abs=1e-5)
+
+
+def test_lstm_equals_the_layer_with_dropout():
+    """With the same masks: the units that are dropped of the inputs, and of the state where it is read."""
+    rng = np.random.default_rng(0)
+    batch, time, width, units = 3, 6, 4, 5
+    layer = keras.layers.LSTM(units, return_sequences=True, dropout=0.3, recurrent_dropout=0.4, use_cudnn=False)
+    layer.build((batch, time, width))
+    x_mask, h_mask = ((rng.random((batch, size)) > 0.4).astype("float32") * 1.5 for size in (width, units))
+    # The layer has a mask for each gate.
+    layer.cell.get_dropout_mask = lambda _: [x_mask] * 4
+    layer.cell.get_recurrent_dropout_mask = lambda _: [h_mask] * 4
+    x = tf.Variable(rng.normal(size=(batch, time, width)).astype("float32"))
+    pull = rng.normal(size=(batch, time, units)).astype("float32")
+    zeros = tf.zeros((batch, units))
+    weights = [weight.value for weight in layer.weights]
+
+    def ours():
+        return lstm(x * x_mask[:, None], zeros, zeros, *weights, recurrent_mask=h_mask)[0]
+
+    found = []
+    for run in (ours, lambda: layer(x, training=True)):
+        with tf.GradientTape() as tape:
+            outputs = run()
+            loss = tf.reduce_sum(outputs * pull)
+        found.append([outputs, *tape.gradient(loss, [x, *weights])])
+    for one, other in zip(*found, strict=True):
+        assert one.numpy() == pytest.approx(other.numpy(), rel=1e-5, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("cores", "batch_size", "parts"),
+    [(2, 32, 2), (2, 20, 2), (2, 7, 1), (1, 32, 1), (8, 32, 8), (16, 32, 8), (6, 64, 4)],
+)
+def test_parts_are_even_and_not_too_small(cores, batch_size, parts, monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: range(cores), raising=False)
+    assert spread_over_cores(batch_size) == parts
 
 
 def train(kind, gradients, rows=6, **clip):

@@ -102,6 +102,29 @@ def test_the_loss_on_streams_is_that_of_keras_and_leaves_out_what_pads():
     assert correct == ((np.asarray(network(x)).argmax(-1) == y) * weight).sum()
 
 
+@pytest.mark.parametrize("options", [{}, {"layers": 2, "cell": "gru"}, {"context": 4}])
+def test_parts_of_a_batch_learn_what_the_whole_learns(options, monkeypatch):
+    """However many cores: the same losses, step for step, and the same weights."""
+    found = []
+    for parts in (1, 3):
+        monkeypatch.setattr("wordlm.learner.spread_over_cores", lambda _, parts=parts: parts)
+        network, learner = make(batch_size=6, sampler=NegativeSampler(np.ones(V), 8), **options)
+        compiled(learner)
+        assert learner.parts == parts
+        batches = WindowBatches(text(), 6, 4) if options.get("context") else StreamBatches(text(), 6, T)
+        rng = np.random.default_rng(0)
+        losses = []
+        for step in range(3):
+            x, y, weight = batches.batch(0, step)
+            losses.append(float(learner.train_on_batch((x, learner.sampler.draw(rng)), y, weight)))
+        learner.publish(network)
+        found.append((losses, get_weights(network)))
+    (losses, weights), (other_losses, other_weights) = found
+    assert losses == pytest.approx(other_losses, abs=1e-5)
+    for name in weights:
+        assert weights[name] == pytest.approx(other_weights[name], abs=1e-4), name
+
+
 TRAINED = [
     {},
     {"cell": "gru", "layers": 2, "input_dropout": 0.3},

@@ -131,7 +131,7 @@ class ModelConfig(_Checked):
     dense: int = option(200, "units of the dense ReLU layer before the output; 0 leaves it out", low=0)
     dropout: float = option(0.4, "share of units dropped before the output", low=0, high=0.95)
     input_dropout: float = option(0.0, "share of units dropped at the input of each recurrent layer", low=0, high=0.95)
-    recurrent_dropout: float = option(0.0, "share of the recurrent state dropped (slow)", low=0, high=0.95)
+    recurrent_dropout: float = option(0.0, "share of the recurrent state dropped, the same units at every step", low=0, high=0.95)
 
     def __post_init__(self) -> None:
         super().__post_init__()

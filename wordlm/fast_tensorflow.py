@@ -5,13 +5,47 @@ Both parts are used in training only. The saved model is plain Keras and gives t
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+# Rows of a batch that are worth a core of their own.
+_ROWS = 4
 
-def lstm(x: Any, h: Any, c: Any, kernel: Any, recurrent_kernel: Any, bias: Any) -> tuple[tf.Tensor, ...]:
+
+def spread_over_cores(batch_size: int) -> int:
+    """Into how many parts a batch is to be split so that each is learned from on a core of its own.
+
+    Products of a few rows gain little from a second thread, and each of the hundreds of small operations in a step
+    loses time by handing its work over. So TensorFlow is told to give an operation one thread (where there are more
+    cores than parts, some) and to run those of different parts side by side; this it hears only before its first
+    operation in a process. Parts that have begun to work together are as fast as oneDNN's own LSTM.
+
+    Args:
+        batch_size: rows to be split, evenly.
+
+    Returns:
+        A power of two, 1 for small batches.
+
+    Example:
+        >>> spread_over_cores(1)
+        1
+    """
+    cores, parts = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 1
+    while 2 * parts <= cores and batch_size % (2 * parts) == 0 and batch_size // (2 * parts) >= _ROWS:
+        parts *= 2
+    with suppress(RuntimeError):  # the process has used TensorFlow before
+        tf.config.threading.set_intra_op_parallelism_threads(-(-cores // parts))
+        tf.config.threading.set_inter_op_parallelism_threads(max(2, parts))
+    return parts
+
+
+def lstm(
+    x: Any, h: Any, c: Any, kernel: Any, recurrent_kernel: Any, bias: Any, recurrent_mask: Any = None
+) -> tuple[tf.Tensor, ...]:
     """`keras.layers.LSTM` with its state given and taken back; on a CPU faster than the layer.
 
     The products that do not depend on the state are one large product before the loop, and the gradients of
@@ -24,12 +58,15 @@ def lstm(x: Any, h: Any, c: Any, kernel: Any, recurrent_kernel: Any, bias: Any) 
         kernel: (D, 4U), gates in the order input, forget, cell, output.
         recurrent_kernel: (U, 4U).
         bias: (4U,).
+        recurrent_mask: (B, U) what each step's `h` is multiplied by where it is read, the layer's
+            `recurrent_dropout`; None: nothing. It gets no gradient.
 
     Returns:
         Outputs (B, T, U), the last hidden and the last cell state (B, U).
     """
     # A custom gradient wants tensors: it would take variables for hidden inputs.
-    return _lstm(*map(tf.convert_to_tensor, (x, h, c, kernel, recurrent_kernel, bias)))
+    inputs = map(tf.convert_to_tensor, (x, h, c, kernel, recurrent_kernel, bias))
+    return tf.custom_gradient(lambda *tensors: _lstm(*tensors, recurrent_mask))(*inputs)
 
 
 class LazyAdam(keras.optimizers.Adam):
@@ -70,17 +107,26 @@ class LazyAdam(keras.optimizers.Adam):
         variable.scatter_sub(tf.IndexedSlices(rate * m / (tf.sqrt(v) + self.epsilon), rows))
 
 
-@tf.custom_gradient
 def _lstm(
-    x: tf.Tensor, h: tf.Tensor, c: tf.Tensor, kernel: tf.Tensor, recurrent_kernel: tf.Tensor, bias: tf.Tensor
+    x: tf.Tensor,
+    h: tf.Tensor,
+    c: tf.Tensor,
+    kernel: tf.Tensor,
+    recurrent_kernel: tf.Tensor,
+    bias: tf.Tensor,
+    recurrent_mask: tf.Tensor | None,
 ) -> Any:
     steps, width, units = x.shape[1], x.shape[2], recurrent_kernel.shape[0]
+
+    def read(h: tf.Tensor) -> tf.Tensor:
+        return h if recurrent_mask is None else h * recurrent_mask
+
     flat = tf.reshape(tf.transpose(x, (1, 0, 2)), (-1, width))  # (T·B, D): time first, each step contiguous
     projected = tf.unstack(tf.reshape(flat @ kernel + bias, (steps, -1, 4 * units)))
-    hidden, cells, gates = [h], [c], []
+    hidden, cells, before, gates = [h], [c], [], []
     for t in range(steps):
-        z = projected[t] + hidden[-1] @ recurrent_kernel
-        i, f, g, o = tf.split(z, 4, axis=1)
+        before.append(read(hidden[-1]))
+        i, f, g, o = tf.split(projected[t] + before[-1] @ recurrent_kernel, 4, axis=1)
         i, f, g, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(g), tf.sigmoid(o)
         cells.append(f * cells[-1] + i * g)
         squashed = tf.tanh(cells[-1])
@@ -89,31 +135,28 @@ def _lstm(
 
     def gradient(d_outputs: tf.Tensor, d_h: tf.Tensor, d_c: tf.Tensor) -> tuple[tf.Tensor, ...]:
         d_steps = tf.unstack(d_outputs, axis=1)
+        transposed = tf.transpose(recurrent_kernel)  # once: a product with it as it stands takes up to twice as long
         d_z: list[Any] = [None] * steps
         for t in reversed(range(steps)):
             i, f, g, o, squashed = gates[t]
-            d_h += d_steps[t]
-            d_c += d_h * o * (1 - squashed * squashed)
-            d_z[t] = tf.concat(
-                [
-                    d_c * g * i * (1 - i),
-                    d_c * cells[t] * f * (1 - f),
-                    d_c * i * (1 - g * g),
-                    d_h * squashed * o * (1 - o),
-                ],
-                axis=1,
+            # How much each of the products z moves the cell state, the last one the output. They wait for no later
+            # step, so they are made out of the chain.
+            slopes = tf.concat(
+                [g * (i - i * i), cells[t] * (f - f * f), i - i * (g * g), squashed * (o - o * o)], axis=1
             )
-            d_h = tf.matmul(d_z[t], recurrent_kernel, transpose_b=True)
+            d_h += d_steps[t]
+            d_c += d_h * (o - o * (squashed * squashed))
+            d_z[t] = tf.concat([d_c, d_c, d_c, d_h], axis=1) * slopes
+            d_h = read(d_z[t] @ transposed)
             d_c *= f
         d_all = tf.concat(d_z, axis=0)  # (T·B, 4U)
-        before = tf.concat(hidden[:-1], axis=0)  # (T·B, U)
         d_x = tf.reshape(tf.matmul(d_all, kernel, transpose_b=True), (steps, -1, width))
         return (
             tf.transpose(d_x, (1, 0, 2)),
             d_h,
             d_c,
             tf.matmul(flat, d_all, transpose_a=True),
-            tf.matmul(before, d_all, transpose_a=True),
+            tf.matmul(tf.concat(before, axis=0), d_all, transpose_a=True),
             tf.reduce_sum(d_all, axis=0),
         )
 

@@ -60,6 +60,7 @@ class Learner(keras.Model):
         self.sums = self.add_weight(shape=(3,), initializer="zeros", trainable=False, name="sums")
         if sampler:
             self.log_inclusion = np.log(sampler.inclusion).astype("float32")
+        self.parts = spread_over_cores(batch_size)
         shape, kinds = (batch_size, config.units), 2 if config.cell == "lstm" else 1
         self.states = [
             [self.add_weight(shape=shape, initializer="zeros", trainable=False, name="state") for _ in range(kinds)]
@@ -80,48 +81,66 @@ class Learner(keras.Model):
 
     def call(self, x: Any, training: bool = False) -> Any:
         """What goes into the output layer: (B, T, d) for streams, (B, d) for windows."""
-        token_ids = x[0]
-        if self.config.context:
-            # Windows are padded, so the mask counts: the layers hand it on by themselves.
-            hidden = self.embedding(token_ids)
-            for layer in self.stack:
-                hidden = layer(hidden, training=training)
-            return hidden
-        # In a stream nothing is padded but behind its end, where the weight is 0: the vectors are looked up
-        # without the layer's mask, which is slow.
-        hidden = ops.take(self.embedding.embeddings, token_ids, axis=0)
-        mask = ops.any(ops.not_equal(hidden, 0.0), axis=-1) if self.config.masking else None
-        states = iter(self.states)
-        for layer in self.stack:
-            if layer.name == "masking":
-                continue
-            if _is_recurrent(layer):
-                state = next(states)
-                hidden, *after = _run(layer, hidden, [ops.convert_to_tensor(part) for part in state], mask, training)
-                for variable, value in zip(state, after, strict=True):
-                    variable.assign(value)
-            else:
-                hidden = layer(hidden, training=training)
-        return hidden
+        tops, ends = [], []
+        states = [[ops.split(ops.convert_to_tensor(array), self.parts) for array in state] for state in self.states]
+        for part, token_ids in enumerate(ops.split(x[0], self.parts)):
+            before = [[array[part] for array in state] for state in states]
+            top, after = self._read(token_ids, before, training)
+            tops.append(top)
+            ends.append([array for state in after for array in state])
+        variables = [variable for state in self.states for variable in state]
+        for variable, *arrays in zip(variables, *ends, strict=True):
+            variable.assign(ops.concatenate(arrays))
+        return ops.concatenate(tops)
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
         """The mean loss in nats over the words of weight 1; in evaluation, the sums are kept too."""
-        hidden = ops.reshape(y_pred, (-1, y_pred.shape[-1]))
-        targets, weights = ops.reshape(ops.cast(y, "int32"), (-1,)), ops.reshape(sample_weight, (-1,))
         rows, bias = ops.convert_to_tensor(self.rows), ops.convert_to_tensor(self.bias)
         if training and self.sampler:
             negatives = x[1]
             log_inclusion = ops.take(ops.convert_to_tensor(self.log_inclusion), negatives)
-            losses = sampled_losses(hidden, rows, bias, targets, negatives, log_inclusion)
-        elif training:
-            losses = full_losses(hidden, rows, bias, targets)
-        else:
-            losses, hits = full_losses_and_hits(hidden, rows, bias, targets)
-            parts = [losses * weights, ops.cast(hits, "float32") * weights, weights]
-            self.sums.assign_add(ops.stack([ops.sum(part) for part in parts]))
-        return ops.sum(losses * weights) / ops.maximum(ops.sum(weights), 1.0)
+        total, sums = 0.0, []
+        for hidden, targets, weights in zip(
+            *(ops.split(of, self.parts) for of in (y_pred, y, sample_weight)), strict=True
+        ):
+            hidden = ops.reshape(hidden, (-1, hidden.shape[-1]))
+            targets, weights = ops.reshape(ops.cast(targets, "int32"), (-1,)), ops.reshape(weights, (-1,))
+            if training and self.sampler:
+                losses = sampled_losses(hidden, rows, bias, targets, negatives, log_inclusion)
+            elif training:
+                losses = full_losses(hidden, rows, bias, targets)
+            else:
+                losses, hits = full_losses_and_hits(hidden, rows, bias, targets)
+                sums.append([losses * weights, ops.cast(hits, "float32") * weights, weights])
+            total = total + ops.sum(losses * weights)
+        for kinds in sums:
+            self.sums.assign_add(ops.stack([ops.sum(kind) for kind in kinds]))
+        return total / ops.maximum(ops.sum(sample_weight), 1.0)
+
+    def _read(self, token_ids: Any, states: list[list[Any]], training: bool) -> tuple[Any, list[list[Any]]]:
+        """The layers over a part of the ids, from a state of each recurrent layer; and the states afterwards."""
+        if self.config.context:
+            # Windows are padded, so the mask counts: the layers hand it on by themselves.
+            hidden = self.embedding(token_ids)
+            for layer in self.stack:
+                hidden = layer(hidden, training=training)
+            return hidden, []
+        # In a stream nothing is padded but behind its end, where the weight is 0: the vectors are looked up
+        # without the layer's mask, which is slow.
+        hidden = ops.take(self.embedding.embeddings, token_ids, axis=0)
+        mask = ops.any(ops.not_equal(hidden, 0.0), axis=-1) if self.config.masking else None
+        ends: list[list[Any]] = []
+        for layer in self.stack:
+            if layer.name == "masking":
+                continue
+            if _is_recurrent(layer):
+                hidden, *end = _run(layer, hidden, states[len(ends)], mask, training)
+                ends.append(end)
+            else:
+                hidden = layer(hidden, training=training)
+        return hidden, ends
 
 
 def make_optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
@@ -133,21 +152,39 @@ def make_optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
     return keras.optimizers.Adam(config.learning_rate, global_clipnorm=config.clip_norm or None)
 
 
+def spread_over_cores(batch_size: int) -> int:
+    """Into how many parts a batch is split that are learned from side by side; only TensorFlow on a CPU needs it.
+
+    TensorFlow's threads can be set before its first operation in a process alone, so this is to be called before
+    the network is built.
+    """
+    if not _on_cpu():
+        return 1
+    from wordlm.fast_tensorflow import spread_over_cores
+
+    return spread_over_cores(batch_size)
+
+
 def _is_recurrent(layer: Any) -> bool:
     return layer.name.startswith("recurrent_")
 
 
 def _run(layer: Any, x: Any, state: list[Any], mask: Any, training: bool) -> list[Any]:
-    """Outputs (B, T, U) and the states after the last step."""
+    """Outputs (b, T, U) and the states after the last step."""
     cell = layer.cell
-    if _fast(layer, mask):
+    # Our own has no mask in the recurrence.
+    if isinstance(layer, keras.layers.LSTM) and mask is None and _on_cpu():
         from wordlm.fast_tensorflow import lstm
 
+        # The same units are dropped at every step, as the layer's own `dropout` and `recurrent_dropout` do it.
         if training and cell.dropout:
-            # The same units are dropped at every step, as the layer's own `dropout` does it.
-            keep = keras.random.dropout(ops.ones_like(x[:, :1]), cell.dropout, seed=cell.seed_generator)
-            x = x * keep
-        return lstm(x, *state, *(weight.value for weight in (cell.kernel, cell.recurrent_kernel, cell.bias)))
+            x = x * keras.random.dropout(ops.ones_like(x[:, :1]), cell.dropout, seed=cell.seed_generator)
+        recurrent_mask = None
+        if training and cell.recurrent_dropout:
+            ones = ops.ones_like(state[0])
+            recurrent_mask = keras.random.dropout(ones, cell.recurrent_dropout, seed=cell.seed_generator)
+        weights = (weight.value for weight in (cell.kernel, cell.recurrent_kernel, cell.bias))
+        return lstm(x, *state, *weights, recurrent_mask)
     layer.return_state = True  # here alone: in a Sequential the next layer would be given the state too
     try:
         return layer(x, initial_state=state, mask=mask, training=training)
@@ -155,10 +192,10 @@ def _run(layer: Any, x: Any, state: list[Any], mask: Any, training: bool) -> lis
         layer.return_state = False
 
 
-def _fast(layer: Any, mask: Any) -> bool:
-    """Whether our own LSTM serves: TensorFlow without a GPU (there cuDNN is faster), no mask in the recurrence."""
-    if keras.backend.backend() != "tensorflow" or not isinstance(layer, keras.layers.LSTM):
+def _on_cpu() -> bool:
+    """Whether TensorFlow computes, and without a GPU: there cuDNN is faster than what is our own."""
+    if keras.backend.backend() != "tensorflow":
         return False
     import tensorflow as tf
 
-    return mask is None and not layer.cell.recurrent_dropout and not tf.config.list_physical_devices("GPU")
+    return not tf.config.list_physical_devices("GPU")

@@ -149,8 +149,10 @@ def _run(
     load_keras()
     import keras
 
-    from wordlm.training import Training
+    from wordlm.learner import spread_over_cores
+    from wordlm.training import Training, fitting_batch_size
 
+    spread_over_cores(fitting_batch_size(len(corpus.train), model_config, config))
     tokenizer = Tokenizer(text)
     opening = tokenizer.detokenize(_opening(corpus))
 

@@ -33,6 +33,17 @@ SAVING_SECONDS = 2
 REPORT_SECONDS = 0.5
 
 
+def fitting_batch_size(tokens: int, model_config: ModelConfig, config: TrainConfig) -> int:
+    """Small texts take fewer streams than asked for, so that an epoch still has some steps.
+
+    Example:
+        >>> fitting_batch_size(1000, ModelConfig(), TrainConfig(batch_size=32, sequence_length=35))
+        7
+    """
+    per_row = 1 if model_config.context else config.sequence_length
+    return max(1, min(config.batch_size, tokens // (4 * per_row)))
+
+
 @dataclass
 class Position:
     """Everything about a run that is not a variable of the network; saved in a checkpoint."""
@@ -93,7 +104,7 @@ class Training:
         self.interrupted = False
 
         self.batches: StreamBatches | WindowBatches
-        size = _batch_size(len(corpus.train), model_config, config)
+        size = fitting_batch_size(len(corpus.train), model_config, config)
         rare = RareWords.of(corpus.counts, config.unknown, config.seed)
         counts = corpus.counts if rare is None else rare.counts(corpus.counts)
         if model_config.context:
@@ -310,9 +321,3 @@ def _check_finite(loss: float, where: str) -> None:
 
 def _perplexity(loss: float) -> float:
     return math.exp(min(loss, 700.0))  # more is no float
-
-
-def _batch_size(tokens: int, model_config: ModelConfig, config: TrainConfig) -> int:
-    """Small texts take fewer streams, so that an epoch still has some steps."""
-    per_row = 1 if model_config.context else config.sequence_length
-    return max(1, min(config.batch_size, tokens // (4 * per_row)))
