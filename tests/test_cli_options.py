@@ -27,8 +27,9 @@ def test_every_field_is_an_option_with_its_help_and_its_default(config):
     assert list(options) == [f.name for f in dataclasses.fields(config)]
     for f in dataclasses.fields(config):
         assert options[f.name].help.startswith(f.metadata["help"])
-        if f.default not in (None, False, "", ()):
-            shown = f"--{f.name.replace('_', '-')}" if f.default is True else f.default
+        default = PRESETS["small"].get(f.name, f.default)
+        if default not in (None, False, "", ()):
+            shown = f"--{f.name.replace('_', '-')}" if default is True else default
             assert options[f.name].help.endswith(f"[default: {shown}]")
 
 

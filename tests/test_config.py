@@ -249,11 +249,16 @@ def test_presets_configure(preset):
     assert dataclasses.is_dataclass(options)
 
 
-def test_the_default_preset_is_made_of_the_defaults():
-    assert PRESETS["small"] == {}
+def test_the_default_preset_is_small():
     assert configure() == configure("small")
-    assert configure().model == ModelConfig()
+    assert configure().model == ModelConfig(**PRESETS["small"])
     assert configure().train == TrainConfig()
+
+
+def test_the_config_of_an_earlier_version_has_what_it_had():
+    """It says nothing of what came later, and its network has none of that."""
+    config = ModelConfig.from_dict({"vocab_size": 10, "embedding_dim": 4, "units": 3, "dense": 2})
+    assert (config.trained_dim, config.tied, config.activation) == (0, False, "relu")
 
 
 def test_seed_is_the_classic_recipe():

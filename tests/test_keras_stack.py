@@ -42,6 +42,19 @@ def test_what_build_model_makes_is_read_back(options):
         np.testing.assert_array_equal(arrays[name], array)
 
 
+@pytest.mark.parametrize("activation", ["linear", "tanh"])
+def test_the_activation_is_read_back_and_the_engine_has_it(activation):
+    config = make(dense=8, activation=activation, dropout=0.0)
+    model = build_model(config)
+    weights = random_weights(config)
+    set_weights(model, weights)
+    back, arrays = read_stack(model)
+    assert back.activation == activation
+    token_ids = np.array([[2, 5, 3, 4]])
+    ours, _ = Engine(back, arrays).run(token_ids)
+    np.testing.assert_allclose(np.exp(ours), np.asarray(model(token_ids)), atol=1e-6)
+
+
 def stack(*, units=(U,), cell="lstm", context=None, both_ways=False, each=True, mask=True, masking=False, dense=(8,)):
     """A stack as a user of Keras writes it, names and all left to Keras."""
     layers = [keras.Input((context,), dtype="int32"), keras.layers.Embedding(V, D, mask_zero=mask)]
@@ -145,7 +158,7 @@ def last(**options):
         (lambda: [Both(last(), backward_layer=GRU(U, go_backwards=True)), Dense(V, "softmax")], "`backward_layer`"),
         (lambda: [Both(last(), backward_layer=OwnLSTM(U, go_backwards=True)), Dense(V, "softmax")], "`backward_layer`"),
         (lambda: [Both(OwnLSTM(U)), Dense(V, "softmax")], "OwnLSTM"),
-        (lambda: [last(), Dense(8, "tanh"), Dense(V, "softmax")], "`dense.*`activation`"),
+        (lambda: [last(), Dense(8, "gelu"), Dense(V, "softmax")], "`dense.*`activation`"),
         (lambda: [last(), Dense(8, "relu", use_bias=False), Dense(V, "softmax")], "`use_bias`"),
         (lambda: [last(), Dense(V)], "`activation`"),
         (lambda: [last(), Dense(V, "sigmoid")], "`activation`"),

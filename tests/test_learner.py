@@ -135,6 +135,11 @@ TRAINED = [
     {"context": 5, "bidirectional": True, "cell": "gru"},
     {"context": 5, "trainable_embedding": True},
     {"trainable_embedding": True},
+    {"trained_dim": 2},
+    {"trained_dim": 3, "tied": True, "activation": "linear"},
+    {"trained_dim": 2, "tied": True, "dense": 0, "units": 2, "context": 5},
+    {"trained_dim": 4, "tied": True, "dense": 3},
+    {"trainable_embedding": True, "trained_dim": 3, "tied": True},
 ]
 
 
@@ -161,8 +166,42 @@ def test_every_kind_learns(options, samples):
     learner.publish(network)
     after = get_weights(network)
     changed = {name for name in before if not np.array_equal(before[name], after[name])}
-    frozen = set() if options.get("trainable_embedding") else {"embedding"}
-    assert changed == set(before) - frozen
+    trained = D if options.get("trainable_embedding") else options.get("trained_dim", 0)
+    assert changed == set(before) - (set() if trained else {"embedding"})
+    assert np.array_equal(after["embedding"][:, : D - trained], before["embedding"][:, : D - trained])
+
+
+@pytest.mark.parametrize(("trained", "dense", "shared"), [(2, 7, 2), (4, 3, 3), (0, 7, 0)])
+def test_tied_words_have_the_same_numbers_at_both_ends(trained, dense, shared):
+    network, learner = make(trained_dim=trained, tied=True, dense=dense, sampler=NegativeSampler(np.ones(V), 8))
+    compiled(learner)
+    x, y, weight = StreamBatches(text(), B, T).batch(0, 0)
+    for _ in range(3):
+        learner.train_on_batch((x, learner.sampler.draw(np.random.default_rng(0))), y, weight)
+    learner.publish(network)
+    weights = get_weights(network)
+    assert np.array_equal(weights["embedding"][:, D - shared :], weights["output/kernel"][dense - shared :].T)
+    assert learner.shared == shared
+
+
+def test_the_gradient_of_tied_words_is_that_of_both_ends():
+    """As automatic differentiation has it of the Sequential's own loss, with the full softmax."""
+    tf = pytest.importorskip("tensorflow")
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("differentiates with TensorFlow")
+    network, learner = make(trained_dim=3, tied=True, batch_size=2, activation="linear")
+    learner.publish(network)
+    x, y, weight = StreamBatches(text(20), 2, 10).batch(0, 0)
+    with tf.GradientTape() as tape:
+        loss = learner.compute_loss((x, NO_NEGATIVES), y, learner((x, NO_NEGATIVES), training=True), weight)
+    ours = tf.convert_to_tensor(tape.gradient(loss, learner.trained.value)).numpy()
+    ends = network.get_layer("embedding").embeddings.value, network.get_layer("output").kernel.value
+    with tf.GradientTape() as tape:
+        tape.watch(ends)
+        reference = tf.reduce_mean(keras.losses.sparse_categorical_crossentropy(y, network(x)))
+    of_input, of_output = (tf.convert_to_tensor(gradient).numpy() for gradient in tape.gradient(reference, ends))
+    assert float(loss) == pytest.approx(float(reference), abs=1e-5)
+    assert ours == pytest.approx(of_input[:, -3:] + of_output[-3:].T, abs=1e-5)
 
 
 def test_words_that_are_not_looked_up_keep_their_output():

@@ -13,6 +13,7 @@ from wordlm.engine import Engine
 from wordlm.errors import BundleError, OptionError, VectorError
 from wordlm.open_vocabulary import InputWords, open_inputs, usual_vectors
 from wordlm.vector_files import VectorFile
+from wordlm.vocab import UNK
 
 D = MATRIX.shape[1]
 
@@ -37,6 +38,14 @@ def test_examples():
     result = doctest.testmod(open_vocabulary)
     assert result.failed == 0
     assert result.attempted > 2
+
+
+def test_what_is_trained_of_an_unknown_word_is_as_of_unk():
+    engine = engine_of(trained_dim=3)
+    wider = engine.with_words(engine._embedding[[7], :-3])
+    assert np.array_equal(wider._embedding[-1], [*engine._embedding[7, :-3], *engine._embedding[UNK, -3:]])
+    with pytest.raises(OptionError, match=f"shape .n, {D - 3}"):
+        engine.with_words(engine._embedding[[7]])
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,8 @@ def test_the_vocabulary_and_counts_are_those_of_the_text(trained):
     bundle = load_bundle(trained)
     assert {"Holmes", "n't", '"', "lamp"} <= set(bundle.vocabulary.tokens)
     assert bundle.metadata["vocab_size"] == len(bundle.vocabulary) == bundle.config.vocab_size
-    assert bundle.config.embedding_dim == 50
+    # Those of the frozen vectors, and those that are trained.
+    assert (bundle.config.embedding_dim, bundle.config.trained_dim) == (50 + 3, 3)
     assert bundle.config.units == TINY["units"]
     assert not bundle.config.trainable_embedding
 
@@ -125,7 +126,7 @@ def test_in_a_thread_and_with_vectors_of_the_corpus(book, tmp_path):
     thread = threading.Thread(target=lambda: found.append(wordlm.train([book], tmp_path / "m", **options)))
     thread.start()
     thread.join()
-    assert found[0].config.embedding_dim == 5
+    assert found[0].config.embedding_dim == 5 + 3
     assert found[0].generate(seed=1)
     assert any("word vectors: epoch 5 of 5" in message for message in listener.messages)
 

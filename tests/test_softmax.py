@@ -2,9 +2,17 @@ import doctest
 
 import numpy as np
 import pytest
+from keras import ops
 
 from wordlm import softmax as module
 from wordlm.softmax import NegativeSampler, full_losses, full_losses_and_hits, sampled_losses
+
+
+def losses_over(hidden, rows, bias, targets, negatives, log_inclusion):
+    """`sampled_losses` of a whole output layer."""
+    of_targets, of_negatives = ((ops.take(rows, ids, axis=0), ops.take(bias, ids)) for ids in (targets, negatives))
+    return sampled_losses(hidden, targets, *of_targets, negatives, of_negatives[0], of_negatives[1] - log_inclusion)
+
 
 ZIPF = (1000 / np.arange(1, 201)).astype(int)
 
@@ -76,7 +84,7 @@ def test_uniform_losses():
 
 def test_a_sample_of_all_words_is_the_full_softmax():
     hidden, rows, bias, targets = random_layer()
-    losses = sampled_losses(hidden, rows, bias, targets, np.arange(40, dtype="int32"), np.zeros(40, "float32"))
+    losses = losses_over(hidden, rows, bias, targets, np.arange(40, dtype="int32"), np.zeros(40, "float32"))
     assert np.asarray(losses) == pytest.approx(np.asarray(full_losses(hidden, rows, bias, targets)), abs=1e-5)
 
 
@@ -93,7 +101,7 @@ def test_the_sampled_normalizer_is_unbiased():
     for trial in range(trials):
         negatives = sampler.draw(rng)
         log_inclusion = np.log(sampler.inclusion[negatives]).astype("float32")
-        losses = sampled_losses(hidden, rows, bias, targets, negatives, log_inclusion)
+        losses = losses_over(hidden, rows, bias, targets, negatives, log_inclusion)
         estimates[trial] = np.exp(np.asarray(losses) + logits[np.arange(4), targets])
     exact = np.exp(logits).sum(1)
     # Four standard errors: one of the four is beyond with a probability of 3e-4.
@@ -109,7 +117,7 @@ def test_gradients():
     log_inclusion = np.log(np.array([1, 0.5, 0.25, 0.1], "float32"))
     variables = [tf.Variable(array) for array in (hidden, rows, bias)]
     with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(sampled_losses(*variables, targets, negatives, log_inclusion))
+        loss = tf.reduce_sum(losses_over(*variables, targets, negatives, log_inclusion))
     gradients = [tf.convert_to_tensor(gradient).numpy() for gradient in tape.gradient(loss, variables)]
 
     logits = hidden.astype(float) @ rows.T + bias

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-TINY = {"units": 6, "dense": 4, "batch_size": 4, "sequence_length": 10, "samples": 0, "epochs": 1}
+TINY = {"units": 6, "dense": 4, "trained_dim": 3, "batch_size": 4, "sequence_length": 10, "samples": 0, "epochs": 1}
 
 
 def story(paragraphs: int = 60) -> str:

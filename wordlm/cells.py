@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -168,3 +169,5 @@ CELLS = {
     "gru": Cell(_gru, (0, 1, 2), sigmoids=2, names=("update", "reset", "candidate"), states=1),
     "rnn": Cell(_rnn, (0,), sigmoids=0, names=(), states=1),
 }
+# Those of the dense layer that are more than the number itself.
+ACTIVATIONS = {"relu": partial(np.maximum, 0), "tanh": np.tanh}

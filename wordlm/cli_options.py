@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 import click
 
-from wordlm.config import FILE_FIELDS, TextConfig
+from wordlm.config import FILE_FIELDS, PRESETS, TextConfig
 from wordlm.errors import OptionError, WordlmError
 
 
@@ -114,14 +114,18 @@ class Group(click.Group):
 
 
 def options_of(config: type, *, only: Iterable[str] = (), but: Iterable[str] = ()) -> Callable[[Any], Any]:
-    """A decorator: one option for each field of a config; left out, an option is None and the preset decides."""
+    """A decorator: one option for each field of a config; left out, an option is None and the preset decides.
+
+    The defaults that the help shows are those of the preset small.
+    """
 
     def decorate(command: Any) -> Any:
         for f in reversed(dataclasses.fields(config)):
             if (only and f.name not in only) or f.name in but:
                 continue
             name, kind = "--" + f.name.replace("_", "-"), str(f.type).removesuffix(" | None")
-            default = (name if f.default else None) if kind == "bool" else f.default
+            value = PRESETS["small"].get(f.name, f.default)
+            default = (name if value else None) if kind == "bool" else value
             shown = "" if default is None or default == "" else f" [default: {default}]"
             settings: dict[str, Any] = {"default": None, "help": f.metadata["help"] + shown}
             if kind == "tuple[str, ...]":
@@ -130,7 +134,7 @@ def options_of(config: type, *, only: Iterable[str] = (), but: Iterable[str] = (
             elif kind == "bool":
                 negative = f"--{name[5:]}" if name.startswith("--no-") else f"--no-{name[2:]}"
                 # What is on by default needs a way to turn it off; the rest is a plain flag.
-                declaration = f"{name}/{negative}" if f.default else name
+                declaration = f"{name}/{negative}" if value else name
                 decorate_one = click.option(declaration, f.name, is_flag=True, **settings)
             elif f.metadata["choices"]:
                 decorate_one = click.option(name, f.name, type=click.Choice(f.metadata["choices"]), **settings)

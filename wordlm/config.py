@@ -122,16 +122,21 @@ class ModelConfig(_Checked):
     vocab_size: int = option(30_000, "words in the vocabulary, the special tokens counted", low=3)
     embedding_dim: int = option(50, "size of the word vectors", low=1)
     trainable_embedding: bool = option(False, "train the word vectors too (only without pretrained ones)")
+    trained_dim: int = option(0, "numbers of each word that are trained, beside those of its frozen vector", low=0)
+    tied: bool = option(False, "the output has the trained numbers of a word too, not others")
     masking: bool = option(False, "skip words whose vector is zero (preset seed)")
     cell: str = option("lstm", "recurrent cell", choices=("lstm", "gru", "rnn"))
     units: int = option(320, "units of each recurrent layer", low=1)
     layers: int = option(1, "recurrent layers", low=1, high=16)
     bidirectional: bool = option(False, "read the known words both ways (needs a context window)")
     context: int = option(0, "window of N known words for each predicted word; 0: streams, state carried", low=0)
-    dense: int = option(200, "units of the dense ReLU layer before the output; 0 leaves it out", low=0)
+    dense: int = option(200, "units of the dense layer before the output; 0 leaves it out", low=0)
+    activation: str = option("relu", "activation of the dense layer", choices=("relu", "linear", "tanh"))
     dropout: float = option(0.4, "share of units dropped before the output", low=0, high=0.95)
     input_dropout: float = option(0.0, "share of units dropped at the input of each recurrent layer", low=0, high=0.95)
-    recurrent_dropout: float = option(0.0, "share of the recurrent state dropped, the same units at every step", low=0, high=0.95)
+    recurrent_dropout: float = option(
+        0.0, "share of the recurrent state dropped, the same units at every step", low=0, high=0.95
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -230,6 +235,7 @@ class SamplingConfig(_Checked):
                 )
 
 
+OURS: dict[str, Any] = {"tied": True, "activation": "linear"}
 # The classic recipe, to the letter; `small` and up are ours, chosen by the benchmarks.
 PRESETS: dict[str, dict[str, Any]] = {
     "seed": {
@@ -237,9 +243,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "input_dropout": 0.1, "recurrent_dropout": 0.1, "batch_size": 128, "learning_rate": 0.001, "clip_norm": 0.0,
         "samples": 0, "unigram_bias": False, "unknown": 0.0, "missing": "zero",
     },
-    "small": {},
-    "medium": {"units": 512, "dense": 300, "dropout": 0.5, "learning_rate": 0.004},
-    "large": {"units": 1024, "dense": 400, "dropout": 0.5, "learning_rate": 0.003},
+    "small": OURS | {"trained_dim": 150},
+    "medium": OURS | {"trained_dim": 250, "units": 512, "dense": 300, "dropout": 0.5, "learning_rate": 0.004},
+    "large": OURS | {"trained_dim": 350, "units": 1024, "dense": 400, "dropout": 0.5, "learning_rate": 0.003},
 }  # fmt: skip
 
 

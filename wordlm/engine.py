@@ -12,7 +12,7 @@ from copy import copy
 
 import numpy as np
 
-from wordlm.cells import PARTS, Recurrent
+from wordlm.cells import ACTIVATIONS, PARTS, Recurrent
 from wordlm.config import ModelConfig
 from wordlm.errors import OptionError
 from wordlm.layout import checked, prefixes
@@ -20,7 +20,7 @@ from wordlm.measures import Look, Measures
 from wordlm.output import OutputLayer
 from wordlm.state import State, begin, check_batch_size, check_ids, empty_window, slide, slide_through
 from wordlm.trace import LayerTrace, Trace
-from wordlm.vocab import PAD
+from wordlm.vocab import PAD, UNK
 
 # Float32 numbers that a temporary may take: 4M keep the input products of a long text at 16 MB.
 _PRODUCT_FLOATS = 1 << 22
@@ -32,8 +32,8 @@ _MEASURED_ROWS = 512
 class Engine:
     """A trained model, ready to read words.
 
-    A stream model carries its state from word to word. A window model predicts from the last `context` words
-    alone (padded on the right while there are fewer), so it keeps these and reads them again at every step.
+    A stream model carries its state from word to word. A window model predicts from the last `context` words alone
+    (padded on the right while there are fewer), so it keeps these and reads them again at every step.
     Padding (id 0) is no word: it leaves the state as it is, and the prediction after it is the one before it.
     With `config.masking`, a word whose vector is all zero is skipped in the same way.
 
@@ -75,7 +75,7 @@ class Engine:
         """An engine that reads some words more than it predicts; all other weights are shared.
 
         Args:
-            vectors: (n, D), those of the words with the ids V to V + n - 1.
+            vectors: (n, d), those of the words with the ids V to V + n - 1; what is trained of a word is as of <unk>.
 
         Raises:
             OptionError: vectors of another size than the model's.
@@ -88,11 +88,12 @@ class Engine:
             >>> logprobs.shape
             (1, 3, 10)
         """
-        size = self._embedding.shape[1]
+        size = self.config.embedding_dim - self.config.trained_dim
         if np.ndim(vectors) != 2 or np.shape(vectors)[1] != size:
             raise OptionError(f"`vectors` must have the shape (n, {size}), but have {np.shape(vectors)}")
         other = copy(self)
-        rows = np.asarray(vectors, np.float32)
+        trained = np.tile(self._embedding[UNK, size:], (len(vectors), 1))
+        rows = np.concatenate([vectors, trained], axis=1, dtype=np.float32)
         other._embedding = np.concatenate([self._embedding[: self.config.vocab_size], rows])
         is_read = rows.any(axis=1) if self.config.masking else np.ones(len(rows), bool)
         other._is_read = np.concatenate([self._is_read[: self.config.vocab_size], is_read])
@@ -314,10 +315,9 @@ class Engine:
     def _apply_dense(self, x: np.ndarray) -> np.ndarray:
         if self._dense is None:
             return x
-        kernel, bias = self._dense
-        x = x @ kernel
-        x += bias
-        return np.maximum(x, 0, out=x)
+        x = x @ self._dense[0]
+        x += self._dense[1]
+        return x if self.config.activation == "linear" else ACTIVATIONS[self.config.activation](x, out=x)
 
 
 def _trace(

@@ -124,8 +124,15 @@ def _config_of(model: keras.Sequential, layers: list[keras.Layer], context: int 
         bidirectional=is_bidirectional,
         context=context,
         dense=dense[0].units if len(dense) > 1 else 0,
+        activation=_activation(dense[0]) if len(dense) > 1 else "relu",
         dropout=0.0,
     )
+
+
+def _activation(dense: keras.layers.Dense) -> str:
+    """The name of its activation; one that no config has gets that of another, and is found out beside the twin."""
+    name = getattr(dense.activation, "__name__", "")
+    return name if name in ModelConfig.__dataclass_fields__["activation"].metadata["choices"] else "relu"
 
 
 def _settings(layer: keras.Layer) -> dict[str, Any]:

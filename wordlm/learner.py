@@ -1,7 +1,8 @@
 """The Keras model that learns: the layers of the Sequential, with the state carried and the loss estimated.
 
 It shares the Sequential's layers. Only the output layer is kept apart while training, a row a word, because the
-sampled softmax reads and writes rows; `publish` copies it back.
+sampled softmax reads and writes rows, and the trained numbers of the words, which may be rows of it too; `publish`
+copies them back.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from keras import ops
 
 from wordlm.config import ModelConfig, TrainConfig
 from wordlm.softmax import NegativeSampler, full_losses, full_losses_and_hits, sampled_losses
+from wordlm.vocab import PAD
 
 # XLA makes the CPU no faster under TensorFlow, and compiles for long; JAX knows no other way.
 JIT = "auto" if keras.backend.backend() == "jax" else False
@@ -31,7 +33,7 @@ class Learner(keras.Model):
         config: its config.
         batch_size: streams side by side, B; their state is carried from batch to batch until `reset`.
         sampler: of the negatives; None for the full softmax.
-        twin: a learner of the same network: the output layer is then shared with it.
+        twin: a learner of the same network: what is kept apart is then shared with it.
     """
 
     def __init__(
@@ -47,15 +49,21 @@ class Learner(keras.Model):
         self.sampler = sampler
         # Keras trains what it finds in the attributes, so the Sequential itself, with its output layer, is none.
         self.stack = [layer for layer in network.layers if layer.name not in ("output", "embedding")]
-        self.embedding = network.get_layer("embedding")
-        output = network.get_layer("output")
+        vectors, output = network.get_layer("embedding").embeddings, network.get_layer("output")
+        trained = config.embedding_dim if config.trainable_embedding else config.trained_dim
+        self.frozen_dim = config.embedding_dim - trained
+        width = output.kernel.shape[0]
+        # The last numbers of a word's output are the last of its input.
+        self.shared = min(trained, config.trained_dim, width) if config.tied else 0
+        if self.frozen_dim:
+            self.vectors = vectors
         if twin is None:
-            self.rows = self.add_weight(shape=output.kernel.shape[::-1], name="rows")
-            self.bias = self.add_weight(shape=output.bias.shape, name="bias")
-            self.rows.assign(ops.transpose(output.kernel))
-            self.bias.assign(output.bias)
+            kernel, matrix = np.asarray(output.kernel), np.asarray(vectors)
+            self.rows = self._weight("rows", kernel.T[:, : width - self.shared]) if self.shared < width else None
+            self.bias = self._weight("bias", np.asarray(output.bias))
+            self.trained = self._weight("trained", matrix[:, self.frozen_dim :]) if trained else None
         else:
-            self.rows, self.bias = twin.rows, twin.bias
+            self.rows, self.bias, self.trained = twin.rows, twin.bias, twin.trained
         # What is summed over the batches of an evaluation: losses, correct words, words.
         self.sums = self.add_weight(shape=(3,), initializer="zeros", trainable=False, name="sums")
         if sampler:
@@ -74,10 +82,13 @@ class Learner(keras.Model):
             variable.assign(np.zeros(variable.shape))
 
     def publish(self, network: keras.Sequential) -> None:
-        """Writes the output layer as it is now into the Sequential; the other layers are shared with it."""
-        output = network.get_layer("output")
-        output.kernel.assign(ops.transpose(self.rows))
+        """Writes what is kept apart as it is now into the Sequential; the other layers are shared with it."""
+        output, embedding = network.get_layer("output"), network.get_layer("embedding").embeddings
+        output.kernel.assign(ops.transpose(self._rows()))
         output.bias.assign(self.bias)
+        if self.trained is not None:
+            trained = np.asarray(self.trained)
+            embedding.assign(np.concatenate([np.asarray(embedding)[:, : self.frozen_dim], trained], axis=1))
 
     def call(self, x: Any, training: bool = False) -> Any:
         """What goes into the output layer: (B, T, d) for streams, (B, d) for windows."""
@@ -97,18 +108,23 @@ class Learner(keras.Model):
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
         """The mean loss in nats over the words of weight 1; in evaluation, the sums are kept too."""
-        rows, bias = ops.convert_to_tensor(self.rows), ops.convert_to_tensor(self.bias)
-        if training and self.sampler:
+        is_sampled, bias = training and self.sampler is not None, ops.convert_to_tensor(self.bias)
+        if is_sampled:
             negatives = x[1]
+            rows = self._rows(negatives)
             log_inclusion = ops.take(ops.convert_to_tensor(self.log_inclusion), negatives)
+            negative_bias = ops.take(bias, negatives) - log_inclusion
+        else:
+            rows = self._rows()
         total, sums = 0.0, []
         for hidden, targets, weights in zip(
             *(ops.split(of, self.parts) for of in (y_pred, y, sample_weight)), strict=True
         ):
             hidden = ops.reshape(hidden, (-1, hidden.shape[-1]))
             targets, weights = ops.reshape(ops.cast(targets, "int32"), (-1,)), ops.reshape(weights, (-1,))
-            if training and self.sampler:
-                losses = sampled_losses(hidden, rows, bias, targets, negatives, log_inclusion)
+            if is_sampled:
+                of_targets = self._rows(targets), ops.take(bias, targets)
+                losses = sampled_losses(hidden, targets, *of_targets, negatives, rows, negative_bias)
             elif training:
                 losses = full_losses(hidden, rows, bias, targets)
             else:
@@ -121,26 +137,54 @@ class Learner(keras.Model):
 
     def _read(self, token_ids: Any, states: list[list[Any]], training: bool) -> tuple[Any, list[list[Any]]]:
         """The layers over a part of the ids, from a state of each recurrent layer; and the states afterwards."""
-        if self.config.context:
-            # Windows are padded, so the mask counts: the layers hand it on by themselves.
-            hidden = self.embedding(token_ids)
-            for layer in self.stack:
-                hidden = layer(hidden, training=training)
-            return hidden, []
-        # In a stream nothing is padded but behind its end, where the weight is 0: the vectors are looked up
-        # without the layer's mask, which is slow.
-        hidden = ops.take(self.embedding.embeddings, token_ids, axis=0)
-        mask = ops.any(ops.not_equal(hidden, 0.0), axis=-1) if self.config.masking else None
+        hidden = self._look_up(token_ids)
+        # Windows are padded. In a stream nothing is but behind its end, where the weight is 0: masks are slow.
+        mask = ops.not_equal(token_ids, PAD) if self.config.context else None
+        if self.config.masking:
+            mask = ops.any(ops.not_equal(hidden, 0.0), axis=-1)
         ends: list[list[Any]] = []
         for layer in self.stack:
             if layer.name == "masking":
                 continue
-            if _is_recurrent(layer):
+            if _is_recurrent(layer) and self.config.context:
+                hidden = layer(hidden, mask=mask, training=training)
+            elif _is_recurrent(layer):
                 hidden, *end = _run(layer, hidden, states[len(ends)], mask, training)
                 ends.append(end)
+            elif layer.name == "dropout" and not self.config.context:
+                # The same units at every step of a sequence (Gal & Ghahramani 2016): others would be mended by the
+                # steps beside them.
+                if training and layer.rate:
+                    ones = ops.ones_like(hidden[:, :1])
+                    hidden = hidden * keras.random.dropout(ones, layer.rate, seed=layer.seed_generator)
             else:
                 hidden = layer(hidden, training=training)
         return hidden, ends
+
+    def _look_up(self, token_ids: Any) -> Any:
+        """The vectors that the words go in with, (..., D)."""
+        parts = []
+        if self.frozen_dim:
+            parts.append(ops.take(self.vectors, token_ids, axis=0)[..., : self.frozen_dim])
+        if self.trained is not None:
+            parts.append(ops.take(self.trained, token_ids, axis=0))
+        return ops.concatenate(parts, axis=-1)
+
+    def _rows(self, token_ids: Any = None) -> Any:
+        """The output vectors of some words, (N, d); of all of them, (V, d)."""
+        parts = [] if self.rows is None else [ops.convert_to_tensor(self.rows)]
+        if self.shared:
+            parts.append(ops.convert_to_tensor(self.trained))
+        if token_ids is not None:
+            parts = [ops.take(part, token_ids, axis=0) for part in parts]
+        if self.shared:
+            parts[-1] = parts[-1][:, -self.shared :]
+        return ops.concatenate(parts, axis=-1)
+
+    def _weight(self, name: str, value: np.ndarray) -> keras.Variable:
+        weight = self.add_weight(shape=value.shape, name=name)
+        weight.assign(value)
+        return weight
 
 
 def make_optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:

@@ -12,9 +12,13 @@ import numpy as np
 
 from wordlm.config import ModelConfig
 from wordlm.errors import OptionError
+from wordlm.vocab import PAD
 
 if TYPE_CHECKING:
     import keras
+
+# Trained numbers of a word begin between these and their negatives.
+_SPREAD = 0.1
 
 
 def load_keras() -> None:
@@ -44,14 +48,15 @@ def load_keras() -> None:
 def build_model(config: ModelConfig, matrix: np.ndarray | None = None) -> keras.Sequential:
     """The next-word model of `config`, its embedding filled from `matrix`.
 
-    Embedding (masked, frozen) -> recurrent layers -> dense (ReLU) -> dropout -> softmax. A stream model
+    Embedding (masked, frozen) -> recurrent layers -> dense -> dropout -> softmax. A stream model
     (`context` 0) predicts after every word: (batch, time) int32 token ids -> (batch, time, V) probabilities.
     A window model (`context` N) predicts one word after N: (batch, N) -> (batch, V). Padding (id 0) goes on
     the right.
 
     Args:
         config: the shape of the network.
-        matrix: (V, D) word vectors, row 0 zero; None leaves Keras' random ones.
+        matrix: word vectors, row 0 zero: (V, D), or without the last `trained_dim` numbers of each, which are then
+            random; None leaves Keras' random ones.
 
     Returns:
         The built model, not compiled.
@@ -70,6 +75,10 @@ def build_model(config: ModelConfig, matrix: np.ndarray | None = None) -> keras.
     from keras import layers
 
     shape = (config.vocab_size, config.embedding_dim)
+    if matrix is not None and config.trained_dim and matrix.shape == (shape[0], shape[1] - config.trained_dim):
+        trained = keras.random.uniform((shape[0], config.trained_dim), -_SPREAD, _SPREAD)
+        matrix = np.concatenate([matrix, np.asarray(trained)], axis=1)
+        matrix[PAD] = 0
     if matrix is not None and matrix.shape != shape:
         raise OptionError(f"the matrix of word vectors must have the shape {shape}, but has {matrix.shape}")
     cell = {"lstm": layers.LSTM, "gru": layers.GRU, "rnn": layers.SimpleRNN}[config.cell]
@@ -95,7 +104,7 @@ def build_model(config: ModelConfig, matrix: np.ndarray | None = None) -> keras.
         )
         model.add(layers.Bidirectional(recurrent, name=recurrent.name) if config.bidirectional else recurrent)
     if config.dense:
-        model.add(layers.Dense(config.dense, activation="relu", name="dense"))
+        model.add(layers.Dense(config.dense, activation=config.activation, name="dense"))
     model.add(layers.Dropout(config.dropout, name="dropout"))
     model.add(layers.Dense(config.vocab_size, activation="softmax", name="output"))
     return model

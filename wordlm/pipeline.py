@@ -85,7 +85,8 @@ def train(
         vectors = find_vectors(corpus, chosen, listener)
         model_config = chosen.model.replace(
             vocab_size=len(corpus.vocabulary),
-            embedding_dim=chosen.data.embedding_dim if vectors is None else vectors.matrix.shape[1],
+            embedding_dim=chosen.model.trained_dim
+            + (chosen.data.embedding_dim if vectors is None else vectors.matrix.shape[1]),
             trainable_embedding=vectors is None,
         )
         notes = {

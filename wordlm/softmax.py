@@ -91,24 +91,32 @@ def full_losses_and_hits(hidden: Any, rows: Any, bias: Any, targets: Any) -> tup
     return normalizers - of_targets, of_targets >= greatest
 
 
-def sampled_losses(hidden: Any, rows: Any, bias: Any, targets: Any, negatives: Any, log_inclusion: Any) -> Any:
+def sampled_losses(
+    hidden: Any,
+    targets: Any,
+    target_rows: Any,
+    target_bias: Any,
+    negatives: Any,
+    negative_rows: Any,
+    negative_bias: Any,
+) -> Any:
     """Cross-entropy of each target over itself and the sampled words, each weighed by its inclusion probability.
 
     Args:
         hidden: (N, d) outputs of the network below the softmax.
-        rows: (V, d) output vectors of the words.
-        bias: (V,).
         targets: (N,) word ids.
+        target_rows: (N, d) their output vectors.
+        target_bias: (N,).
         negatives: (S,) different word ids, shared by all targets; where one is the target itself, it counts once.
-        log_inclusion: (S,) log probability with which each of them was drawn.
+        negative_rows: (S, d) their output vectors.
+        negative_bias: (S,), less the log probability with which each of them was drawn.
 
     Returns:
         (N,) losses in nats.
     """
     from keras import ops
 
-    target_logits = ops.sum(hidden * ops.take(rows, targets, axis=0), axis=-1) + ops.take(bias, targets)
-    logits = ops.matmul(hidden, ops.transpose(ops.take(rows, negatives, axis=0)))  # (N, S)
-    logits = logits + (ops.take(bias, negatives) - log_inclusion)
+    target_logits = ops.sum(hidden * target_rows, axis=-1) + target_bias
+    logits = ops.matmul(hidden, ops.transpose(negative_rows)) + negative_bias  # (N, S)
     logits = ops.where(ops.equal(targets[:, None], negatives[None, :]), -1e9, logits)
     return ops.logaddexp(ops.logsumexp(logits, axis=-1), target_logits) - target_logits
