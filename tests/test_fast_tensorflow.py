@@ -4,7 +4,8 @@ import pytest
 keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
 
-from wordlm.fast_tensorflow import LazyAdam, lstm, spread_over_cores  # noqa: E402
+from wordlm import softmax  # noqa: E402
+from wordlm.fast_tensorflow import LazyAdam, full_loss, lstm, spread_over_cores  # noqa: E402
 
 
 @pytest.mark.parametrize("compiled", [False, True])
@@ -69,6 +70,24 @@ def test_lstm_equals_the_layer_with_dropout():
 def test_parts_are_even_and_not_too_small(cores, batch_size, parts, monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda _: range(cores), raising=False)
     assert spread_over_cores(batch_size) == parts
+
+
+@pytest.mark.parametrize("block", [1, 3, 7, 100])
+def test_the_full_loss_in_blocks_is_the_full_loss(block, monkeypatch):
+    """The loss and its gradients, words that are targets twice and weights of 0 among them."""
+    monkeypatch.setattr("wordlm.fast_tensorflow._LOGITS", block * 11)
+    rng = np.random.default_rng(0)
+    variables = [tf.Variable(rng.normal(size=shape).astype("float32")) for shape in ((7, 5), (11, 5), (11,))]
+    targets = np.array([3, 0, 3, 10, 3, 7, 0], "int32")
+    weights = np.array([1, 0.5, 2, 0, 1, 1, 1], "float32")
+    found = []
+    for function in (full_loss, softmax.full_loss):
+        with tf.GradientTape() as tape:
+            loss = function(*variables, targets, weights)
+            scaled = 3 * loss
+        found.append([loss, *tape.gradient(scaled, variables)])
+    for one, other in zip(*found, strict=True):
+        assert one.numpy() == pytest.approx(other.numpy(), rel=1e-5, abs=1e-5)
 
 
 def train(kind, gradients, rows=6, **clip):

@@ -14,6 +14,8 @@ import tensorflow as tf
 
 # Rows of a batch that are worth a core of their own.
 _ROWS = 4
+# Logits in a block of the full softmax: 32 MB.
+_LOGITS = 1 << 23
 
 
 def spread_over_cores(batch_size: int) -> int:
@@ -67,6 +69,20 @@ def lstm(
     # A custom gradient wants tensors: it would take variables for hidden inputs.
     inputs = map(tf.convert_to_tensor, (x, h, c, kernel, recurrent_kernel, bias))
     return tf.custom_gradient(lambda *tensors: _lstm(*tensors, recurrent_mask))(*inputs)
+
+
+def full_loss(hidden: Any, rows: Any, bias: Any, targets: Any, weights: Any) -> tf.Tensor:
+    """`softmax.full_loss` without the (N, V) logits: their gradient is made block by block, with the loss itself.
+
+    Args:
+        hidden, rows, bias, targets, weights: as there; N static.
+
+    Returns:
+        A scalar, the weighted sum of the losses in nats.
+    """
+    targets, weights = tf.convert_to_tensor(targets), tf.convert_to_tensor(weights)
+    inputs = map(tf.convert_to_tensor, (hidden, rows, bias))
+    return tf.custom_gradient(lambda *tensors: _full_loss(*tensors, targets, weights))(*inputs)
 
 
 class LazyAdam(keras.optimizers.Adam):
@@ -161,6 +177,29 @@ def _lstm(
         )
 
     return (tf.stack(hidden[1:], axis=1), hidden[-1], cells[-1]), gradient
+
+
+def _full_loss(hidden: tf.Tensor, rows: tf.Tensor, bias: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> Any:
+    size = max(1, _LOGITS // rows.shape[0])
+    total, d_rows, d_bias = tf.zeros(()), tf.zeros_like(rows), tf.zeros_like(bias)
+    d_hidden = []
+    for start in range(0, hidden.shape[0], size):
+        h, target, weight = (array[start : start + size] for array in (hidden, targets, weights))
+        with tf.control_dependencies([d_rows]):  # one block after the other, for the memory's sake
+            logits = tf.matmul(h, rows, transpose_b=True) + bias
+        normalizers = tf.reduce_logsumexp(logits, axis=1)
+        total += tf.reduce_sum(weight * (normalizers - tf.gather(logits, target, batch_dims=1)))
+        slopes = tf.exp(logits - normalizers[:, None]) * weight[:, None]
+        weight = weight[:, None]
+        # Less the targets' own part, which is one row each.
+        d_hidden.append(slopes @ rows - weight * tf.gather(rows, target))
+        d_rows = tf.tensor_scatter_nd_sub(d_rows + tf.matmul(slopes, h, transpose_a=True), target[:, None], weight * h)
+        d_bias = tf.tensor_scatter_nd_sub(d_bias + tf.reduce_sum(slopes, axis=0), target[:, None], weight[:, 0])
+
+    def gradient(d_total: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return d_total * tf.concat(d_hidden, axis=0), d_total * d_rows, d_total * d_bias
+
+    return total, gradient
 
 
 def _merge_rows(gradient: Any) -> Any:

@@ -14,7 +14,7 @@ import numpy as np
 from keras import ops
 
 from wordlm.config import ModelConfig, TrainConfig
-from wordlm.softmax import NegativeSampler, full_losses, full_losses_and_hits, sampled_losses
+from wordlm.softmax import NegativeSampler, full_loss, full_losses_and_hits, sampled_losses
 from wordlm.vocab import PAD
 
 # XLA makes the CPU no faster under TensorFlow, and compiles for long; JAX knows no other way.
@@ -125,12 +125,13 @@ class Learner(keras.Model):
             if is_sampled:
                 of_targets = self._rows(targets), ops.take(bias, targets)
                 losses = sampled_losses(hidden, targets, *of_targets, negatives, rows, negative_bias)
+                total = total + ops.sum(losses * weights)
             elif training:
-                losses = full_losses(hidden, rows, bias, targets)
+                total = total + _full_loss(hidden, rows, bias, targets, weights)
             else:
                 losses, hits = full_losses_and_hits(hidden, rows, bias, targets)
                 sums.append([losses * weights, ops.cast(hits, "float32") * weights, weights])
-            total = total + ops.sum(losses * weights)
+                total = total + ops.sum(losses * weights)
         for kinds in sums:
             self.sums.assign_add(ops.stack([ops.sum(kind) for kind in kinds]))
         return total / ops.maximum(ops.sum(sample_weight), 1.0)
@@ -207,6 +208,15 @@ def spread_over_cores(batch_size: int) -> int:
     from wordlm.fast_tensorflow import spread_over_cores
 
     return spread_over_cores(batch_size)
+
+
+def _full_loss(*arrays: Any) -> Any:
+    """`softmax.full_loss`, on TensorFlow without the logits of all words at once."""
+    if keras.backend.backend() == "tensorflow":
+        from wordlm.fast_tensorflow import full_loss as in_blocks
+
+        return in_blocks(*arrays)
+    return full_loss(*arrays)
 
 
 def _is_recurrent(layer: Any) -> bool:

@@ -53,31 +53,32 @@ class NegativeSampler:
         return np.minimum(np.searchsorted(self._edges, points, side="right"), len(self.counts) - 1).astype("int32")
 
 
-def full_losses(hidden: Any, rows: Any, bias: Any, targets: Any) -> Any:
-    """Cross-entropy of each target over the whole vocabulary, to learn from.
+def full_loss(hidden: Any, rows: Any, bias: Any, targets: Any, weights: Any) -> Any:
+    """Cross-entropy of the targets over the whole vocabulary, to learn from.
 
     Args:
         hidden: (N, d) outputs of the network below the softmax.
         rows: (V, d) output vectors of the words.
         bias: (V,).
         targets: (N,) word ids.
+        weights: (N,) what each loss counts.
 
     Returns:
-        (N,) losses in nats.
+        A scalar, the weighted sum of the losses in nats.
     """
     from keras import ops
 
     logits = ops.matmul(hidden, ops.transpose(rows)) + bias  # (N, V)
-    return ops.sparse_categorical_crossentropy(targets, logits, from_logits=True)
+    return ops.sum(ops.sparse_categorical_crossentropy(targets, logits, from_logits=True) * weights)
 
 
 def full_losses_and_hits(hidden: Any, rows: Any, bias: Any, targets: Any) -> tuple[Any, Any]:
-    """The same losses, and whether each target is the likeliest word, where nothing is learned.
+    """The losses one by one, and whether each target is the likeliest word, where nothing is learned.
 
     On a CPU it takes two thirds of the time of Keras' own cross-entropy, which works out the gradient in any case.
 
     Args:
-        hidden, rows, bias, targets: as in `full_losses`.
+        hidden, rows, bias, targets: as in `full_loss`.
 
     Returns:
         (N,) losses in nats, and (N,) bool.
