@@ -6,7 +6,6 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from wordlm.errors import TrainingError
 from wordlm.examiner import Examiner
 from wordlm.interrupt import interruptible
 from wordlm.learner import JIT, Learner, make_optimizer
+from wordlm.position import Position
 from wordlm.rare_words import RareWords
 from wordlm.reports import Epoch, Listener, Outcome, Step
 from wordlm.schedule import Schedule
@@ -42,29 +42,6 @@ def fitting_batch_size(tokens: int, model_config: ModelConfig, config: TrainConf
     """
     per_row = 1 if model_config.context else config.sequence_length
     return max(1, min(config.batch_size, tokens // (4 * per_row)))
-
-
-@dataclass
-class Position:
-    """Everything about a run that is not a variable of the network; saved in a checkpoint."""
-
-    steps: int
-    """Batches in an epoch."""
-    epoch: int = 0
-    step: int = 0
-    steps_done: int = 0
-    seconds: float = 0.0
-    """Wall time since the start, all runs together."""
-    prepared: float = 0.0
-    """How much of it was gone when the first step was done: reading, vectors, compiling."""
-    fit_seconds: float = 0.0
-    fit_tokens: int = 0
-    loss_sum: float = 0.0
-    examined: int = 0
-    """The step of the last validation."""
-    best_loss: float | None = None
-    bad_epochs: int = 0
-    history: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Training:
