@@ -59,17 +59,20 @@ def product(spec: dict[str, Any]) -> Way:
 def lstm_wordlm(spec: dict[str, Any]) -> Way:
     import tensorflow as tf
 
-    from wordlm.fast_tensorflow import lstm
+    from wordlm.fast_tensorflow import lstm, spread_over_cores
 
-    units = spec["units"]
+    units, parts = spec["units"], spread_over_cores(spec["batch"])
     shapes = [(units, 4 * units), (units, 4 * units), (4 * units,)]
     layers = [[tf.Variable(tf.random.normal(shape, stddev=0.05)) for shape in shapes] for _ in range(LAYERS)]
-    zeros = tf.zeros((spec["batch"], units))
+    zeros = tf.zeros((spec["batch"] // parts, units))
 
     def forward(x: Any) -> Any:
-        for weights in layers:
-            x, *_ = lstm(x, zeros, zeros, *weights)
-        return x
+        outputs = []
+        for part in tf.split(x, parts):
+            for weights in layers:
+                part, *_ = lstm(part, zeros, zeros, *weights)
+            outputs.append(part)
+        return tf.concat(outputs, axis=0)
 
     return lstm_tensorflow(spec, forward, [weight for weights in layers for weight in weights])
 
@@ -139,7 +142,7 @@ def network_of(spec: dict[str, Any]) -> tuple[Any, ModelConfig, Any, Any]:
     matrix = np.load(path) if path.exists() else None
     config = options.model.replace(
         vocab_size=len(corpus.vocabulary),
-        embedding_dim=options.data.embedding_dim if matrix is None else matrix.shape[1],
+        embedding_dim=options.model.trained_dim + (options.data.embedding_dim if matrix is None else matrix.shape[1]),
         trainable_embedding=matrix is None,
     )
     return options, config, matrix, corpus
@@ -204,14 +207,17 @@ def preset_torch(spec: dict[str, Any]) -> Way:
     if matrix is None:
         embedding = torch.nn.Embedding(config.vocab_size, config.embedding_dim)
     else:
-        embedding = torch.nn.Embedding.from_pretrained(torch.from_numpy(matrix))
+        # All of it frozen, what is trained in wordlm too: a gain for PyTorch, as it is for Keras.
+        trained = np.zeros((len(matrix), config.trained_dim), np.float32)
+        embedding = torch.nn.Embedding.from_pretrained(torch.from_numpy(np.concatenate([matrix, trained], axis=1)))
     kind = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU, "rnn": torch.nn.RNN}[config.cell]
     recurrent = kind(
         config.embedding_dim, config.units, config.layers, batch_first=True, bidirectional=config.bidirectional,
         dropout=config.input_dropout if config.layers > 1 else 0.0,
     )  # fmt: skip
     width = config.units * (2 if config.bidirectional else 1)
-    dense = [torch.nn.Linear(width, config.dense), torch.nn.ReLU()] if config.dense else []
+    activation = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh, "linear": torch.nn.Identity}[config.activation]()
+    dense = [torch.nn.Linear(width, config.dense), activation] if config.dense else []
     head = torch.nn.Sequential(
         *dense, torch.nn.Dropout(config.dropout), torch.nn.Linear(config.dense or width, config.vocab_size)
     )
@@ -263,7 +269,8 @@ def work(config: ModelConfig, words: int) -> float:
         total += 2 * gates * config.units * (width + config.units) * both * read
         width = config.units * both
     total += 2 * width * config.dense + 2 * (config.dense or width) * words
-    frozen = 0 if config.trainable_embedding else 2 * gates * config.units * config.embedding_dim * both * read
+    frozen_dim = 0 if config.trainable_embedding else config.embedding_dim - config.trained_dim
+    frozen = 2 * gates * config.units * frozen_dim * both * read
     return 3 * total - frozen
 
 
