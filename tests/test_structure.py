@@ -23,7 +23,8 @@ LEVELS = [
     "layout measures output state trace engine cache npz trie smoothing ngram vector_files vector_formats "
     "vector_folders",
     "constraints rules draft restrictions selection novelty embedding vectors corpus rare_words batches model "
-    "fast_tensorflow softmax schedule position weights checkpoint model_folder completion keystrokes error_rate nbest",
+    "fast_tensorflow softmax schedule planning learning_curve position weights checkpoint model_folder completion "
+    "keystrokes error_rate nbest",
     "passages typed_words bundle learner examiner keras_stack keras_engine mixture additions mixed_engine",
     "training search generation scoring evaluation suggestions sentence_scores rescoring weight_tuning minimal_pairs "
     "open_vocabulary",

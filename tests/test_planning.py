@@ -1,0 +1,136 @@
+"""What is chosen for the minutes that there are: counted by hand, and what holds of any text and machine."""
+
+import doctest
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wordlm import planning as module
+from wordlm.config import ModelConfig, configure
+from wordlm.planning import (
+    DROPOUT,
+    LEAST_EPOCHS,
+    MOST_EPOCHS,
+    Plan,
+    choose,
+    flops_per_token,
+    matrix_rate,
+)
+
+MINUTES = st.floats(0.01, 1e5)
+TOKENS = st.integers(1, 10**10)
+WORDS = st.integers(3, 10**6)
+RATES = st.floats(1e8, 1e15)
+SIZES = list(LEAST_EPOCHS)
+
+
+def test_docstrings():
+    result = doctest.testmod(module)
+    assert result.failed == 0 < result.attempted
+
+
+def test_every_preset_of_the_tables_is_one_and_the_first_needs_nothing():
+    assert list(MOST_EPOCHS) == SIZES
+    assert LEAST_EPOCHS[SIZES[0]] == 0
+    units = [configure(preset).model.units for preset in SIZES]
+    assert units == sorted(units)
+    assert [below for below, _ in DROPOUT] == sorted(below for below, _ in DROPOUT)
+
+
+def products(*sizes, passes=3):
+    """Operations of a product of a vector with a matrix of these sizes, forward and backward."""
+    rows, columns = sizes
+    return 2 * passes * rows * columns
+
+
+@pytest.mark.parametrize(("cell", "gates"), [("lstm", 4), ("gru", 3), ("rnn", 1)])
+def test_the_cells(cell, gates):
+    config = ModelConfig(embedding_dim=50, cell=cell, units=30, dense=20)
+    expected = products(50, gates * 30, passes=2) + products(30, gates * 30) + products(30, 20) + products(20, 999)
+    assert flops_per_token(config, 999) == expected
+
+
+def test_trained_numbers_have_a_gradient():
+    config = ModelConfig(embedding_dim=50, units=30, dense=0)
+    frozen = flops_per_token(config, 100)
+    assert flops_per_token(config.replace(trained_dim=20), 100) - frozen == products(20, 120, passes=1)
+    assert flops_per_token(config.replace(trainable_embedding=True), 100) - frozen == products(50, 120, passes=1)
+
+
+def test_layers_windows_and_both_ways():
+    config = ModelConfig(embedding_dim=50, units=30, dense=0, layers=2)
+    second = 2 * products(30, 120)
+    assert flops_per_token(config, 100) - flops_per_token(config.replace(layers=1), 100) == second
+    top = products(30, 100)
+    recurrent = flops_per_token(config, 100) - top
+    assert flops_per_token(config.replace(context=7), 100) == 7 * recurrent + top
+    both = 7 * 2 * (products(50, 120, passes=2) + products(30, 120) + products(60, 120) + products(30, 120))
+    assert flops_per_token(config.replace(context=7, bidirectional=True), 100) == both + products(60, 100)
+
+
+def test_the_size_of_the_vocabulary_counts_by_the_sample_alone():
+    assert choose(1, 1000, 50_000, 1e11) == choose(1, 1000, 60_000, 1e11)
+    full = [choose(1, 1000, words, 1e11, samples=0).tokens_per_second for words in (50_000, 60_000)]
+    assert choose(1, 1000, 50_000, 1e11).tokens_per_second > full[0] > full[1]
+    # A sample of half the vocabulary is none.
+    assert choose(1, 1000, 4096, 1e11) == choose(1, 1000, 4096, 1e11, samples=0)
+
+
+def test_the_rate_is_that_of_a_machine():
+    assert 1e7 < matrix_rate() < 1e16
+
+
+@given(MINUTES, TOKENS, WORDS, RATES, st.floats(1, 100))
+def test_more_time_a_faster_machine_and_less_text_never_give_a_smaller_model(minutes, tokens, words, rate, more):
+    before = choose(minutes, tokens, words, rate)
+    for after in (
+        choose(minutes * more, tokens, words, rate),
+        choose(minutes, tokens, words, rate * more),
+        choose(minutes, max(1, int(tokens / more)), words, rate),
+    ):
+        assert SIZES.index(after.preset) >= SIZES.index(before.preset)
+        if after.preset == before.preset:
+            assert after.epochs >= before.epochs * (1 - 1e-9)
+
+
+@given(MINUTES, TOKENS, WORDS, RATES)
+def test_any_plan_can_be_trained_and_told(minutes, tokens, words, rate):
+    plan = choose(minutes, tokens, words, rate)
+    options = configure(plan.preset, minutes=minutes, **plan.options)
+    assert options.train.epochs == MOST_EPOCHS[plan.preset]
+    assert LEAST_EPOCHS[plan.preset] <= plan.epochs <= options.train.epochs
+    assert plan.preset in plan.describe()
+    assert "\n" not in plan.describe()
+
+
+@given(MINUTES, TOKENS, RATES)
+def test_no_more_is_planned_than_the_time_allows(minutes, tokens, rate):
+    plan = choose(minutes, tokens, 10_000, rate)
+    assert plan.epochs * tokens / plan.tokens_per_second < 60 * minutes
+
+
+def test_a_text_that_is_read_more_often_has_more_dropped():
+    limits = [below for below, _ in DROPOUT]
+    plans = [choose(minutes, 10**6, 10**4, 1e11) for minutes in range(1, 60)]
+    numbers = [next(i for i, below in enumerate(limits) if plan.epochs < below) for plan in plans]
+    assert set(numbers) == set(range(len(limits)))
+    for plan, number in zip(plans, numbers, strict=True):
+        assert plan.options == {"epochs": MOST_EPOCHS[plan.preset]} | DROPOUT[number][1]
+    for name in DROPOUT[0][1]:
+        shares = [shares[name] for _, shares in DROPOUT]
+        assert shares == sorted(shares)
+
+
+@pytest.mark.parametrize(
+    ("plan", "line"),
+    [
+        (Plan("large", {"epochs": 40}, 987, 40, 1, 1869),
+         "1 minute for 1,869 words: preset large, about 990 words/s, 40 epochs, done before the time is up"),
+        (Plan("small", {"epochs": 40}, 120_345, 1.04, 0.5, 10**9),
+         "0.5 minutes for 1,000,000,000 words: preset small, about 120,000 words/s, 1 epoch"),
+        (Plan("small", {}, 3.14159, 0.42, 10, 1), "10 minutes for 1 word: preset small, about 3 words/s, 0.4 epochs"),
+    ],
+)  # fmt: skip
+def test_in_one_line(plan, line):
+    assert plan.describe() == line

@@ -1,0 +1,149 @@
+"""What to train in the minutes that there are: which preset, for how many epochs, and with which dropout."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from wordlm.config import ModelConfig, configure
+from wordlm.layout import weight_shapes
+
+# Share of the rate of matrix products at which training does its own; the rest of its time goes into everything else.
+EFFICIENCY = 0.5
+# Seconds that are not for learning: reading the text, starting Keras, compiling, saving; a third of the time at most.
+RESERVE = 10.0
+# From the experiments. The presets by size, with the fewest epochs with which each is better than the one before it,
+LEAST_EPOCHS = {"small": 0.0, "medium": 8.0, "large": 12.0}
+# and the most that are of use: a small text is learned before the time is up.
+MOST_EPOCHS = {"small": 40, "medium": 40, "large": 40}
+# Below so many epochs, the shares of units to drop: the more often a text is read, the more is learned by heart.
+DROPOUT = [
+    (3.0, {"dropout": 0.2, "input_dropout": 0.1, "recurrent_dropout": 0.0}),
+    (8.0, {"dropout": 0.4, "input_dropout": 0.3, "recurrent_dropout": 0.3}),
+    (math.inf, {"dropout": 0.5, "input_dropout": 0.4, "recurrent_dropout": 0.5}),
+]
+
+_SIDES = (1024, 512, 2048)  # of the matrices whose product is timed, of the size that training has
+_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A training that fits into some minutes.
+
+    Example:
+        >>> print(Plan("small", {"epochs": 40}, 17_240, 13.6, minutes=2, train_tokens=122_147).describe())
+        2 minutes for 122,147 words: preset small, about 17,000 words/s, 14 epochs
+    """
+
+    preset: str
+    options: dict[str, Any]
+    """What `configure` is to be given beside the preset. The epochs are the most that are of use."""
+    tokens_per_second: float
+    """As expected; words of training text."""
+    epochs: float
+    """Expected passes over the text, at most those of the options."""
+    minutes: float
+    train_tokens: int
+
+    def describe(self) -> str:
+        """The plan in one line."""
+        minutes, epochs = _plural(f"{self.minutes:g}", "minute"), _plural(_epochs(self.epochs), "epoch")
+        sooner = ", done before the time is up" if self.epochs >= self.options.get("epochs", math.inf) else ""
+        return (
+            f"{minutes} for {_plural(f'{self.train_tokens:,}', 'word')}: preset {self.preset}, "
+            f"about {_two_digits(self.tokens_per_second):,} words/s, {epochs}{sooner}"
+        )
+
+
+def choose(
+    minutes: float, train_tokens: int, vocab_size: int, rate: float, vector_dim: int = 50, samples: int = 2048
+) -> Plan:
+    """The largest preset that reads the text often enough in the time. More time never means a smaller one.
+
+    Args:
+        minutes: for all, from reading the text to saving the model; above 0.
+        train_tokens: words of the training text.
+        vocab_size: words of its vocabulary.
+        rate: of the machine, in FLOP/s, as `matrix_rate` measures it.
+        vector_dim: numbers of each pretrained vector, which are not trained.
+        samples: words in the sampled softmax; 0: the full softmax.
+
+    Example:
+        >>> plan = choose(minutes=2, train_tokens=122_147, vocab_size=8609, rate=2e11)
+        >>> plan.preset, round(plan.epochs)
+        ('small', 13)
+        >>> choose(minutes=10, train_tokens=122_147, vocab_size=8609, rate=2e11).preset
+        'medium'
+    """
+    seconds = 60 * minutes - min(RESERVE, 20 * minutes)
+    outputs = samples + 1 if 0 < samples < vocab_size // 2 else vocab_size
+    possible = []
+    for preset, least in LEAST_EPOCHS.items():
+        model = configure(preset).model
+        model = model.replace(vocab_size=max(3, vocab_size), embedding_dim=vector_dim + model.trained_dim)
+        tokens_per_second = EFFICIENCY * rate / flops_per_token(model, outputs)
+        epochs = tokens_per_second * seconds / max(1, train_tokens)
+        if epochs >= least:
+            most = MOST_EPOCHS[preset]
+            options = {"epochs": most} | next(shares for below, shares in DROPOUT if epochs < below)
+            possible.append(Plan(preset, options, tokens_per_second, min(epochs, most), minutes, train_tokens))
+    return possible[-1]
+
+
+def flops_per_token(config: ModelConfig, outputs: int) -> float:
+    """Operations of the matrix products, forward and backward, for each word that is predicted and learned from.
+
+    Backward is twice forward, but for the gradient of vectors that are frozen, which nobody works out.
+
+    Args:
+        config: of the network.
+        outputs: words that the softmax is over: the vocabulary, or a sample of it and the word itself.
+
+    Example:
+        >>> flops_per_token(ModelConfig(embedding_dim=5, cell="rnn", units=7, dense=0), outputs=100)  # 5 are frozen
+        4634.0
+    """
+    read = config.context or 1  # words that are read for one that is predicted
+    frozen = 0 if config.trainable_embedding else config.embedding_dim - config.trained_dim
+    total = 0.0
+    for name, shape in weight_shapes(config).items():
+        if not name.endswith("kernel"):
+            continue
+        rows, columns = shape[0], outputs if name == "output/kernel" else shape[1]
+        is_first = name.startswith("recurrent_1/") and name.endswith("/kernel")
+        passes = 3 * rows - (frozen if is_first else 0)
+        total += 2 * passes * columns * (read if name.startswith("recurrent_") else 1)
+    return total
+
+
+def matrix_rate() -> float:
+    """The machine's rate of float32 matrix products in FLOP/s, by NumPy, in 0.2 seconds."""
+    rows, inner, columns = _SIDES
+    left, right = np.ones((rows, inner), np.float32), np.ones((inner, columns), np.float32)
+    out = np.empty((rows, columns), np.float32)
+    times: list[float] = []
+    began = time.perf_counter()
+    # The first product wakes the threads up; three more are there even on a slow machine.
+    while len(times) < 4 or time.perf_counter() - began < _SECONDS:
+        start = time.perf_counter()
+        np.matmul(left, right, out=out)
+        times.append(time.perf_counter() - start)
+    return 2 * rows * inner * columns / float(np.median(times[1:]))
+
+
+def _two_digits(number: float) -> int:
+    """A number to two significant digits."""
+    return int(float(f"{number:.1e}"))
+
+
+def _epochs(number: float) -> str:
+    return f"{number:.0f}" if number >= 9.95 else f"{number:.1f}".removesuffix(".0")
+
+
+def _plural(number: str, noun: str) -> str:
+    return f"{number} {noun}{'' if number == '1' else 's'}"
