@@ -177,6 +177,7 @@ def test_the_best_weights_are_kept_and_patience_ends(corpus, tmp_path, monkeypat
 def test_an_interrupted_model_is_the_best_so_far_and_the_checkpoint_the_last(corpus, tmp_path, monkeypatch):
     steps = toy_training(corpus, tmp_path).batches.steps
     training = toy_training(corpus, tmp_path, listener=interrupting(monkeypatch, steps + 3))
+    monkeypatch.setattr(module, "LOOKS", 1)
     losses = iter([1.0, 9.0, 1.0])
     monkeypatch.setattr(training, "_examine", lambda limit=None: (next(losses), 0.5))
     outcome = training.run()
@@ -184,6 +185,41 @@ def test_an_interrupted_model_is_the_best_so_far_and_the_checkpoint_the_last(cor
     arrays, _ = read_checkpoint(tmp_path)
     assert np.array_equal(get_weights(training.network)["output/bias"], arrays["best_1"])
     assert not np.array_equal(arrays["variable_1"], arrays["best_1"])
+
+
+def test_looks_between_the_epochs_tell_what_to_expect(corpus, tmp_path, monkeypatch):
+    """Ten in the plan, at about equal distances; the steps after the second know where it goes."""
+
+    monkeypatch.setattr(module, "REPORT_SECONDS", 0)
+    training = toy_training(corpus, tmp_path, epochs=2)
+    outcome = training.run()
+    expected = [(step.done, step.expected_perplexity) for step in training.listener.steps]
+    shares = training.position.shares
+    assert 8 <= len(shares) <= 11
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    assert np.diff([0, *shares]).max() < 0.2
+    assert all(perplexity is None for done, perplexity in expected if done <= shares[1])
+    known = [perplexity for done, perplexity in expected if done > shares[1]]
+    assert known
+    # Of a toy: within a factor of two from the first one on.
+    assert all(outcome.history[-1]["valid_perplexity"] / 2 < perplexity < 500 for perplexity in known)
+
+
+def test_the_last_part_learns_from_the_full_softmax(corpus, tmp_path, monkeypatch):
+    training = toy_training(corpus, tmp_path, epochs=2, samples=4)
+    sampled = []
+    real = training.learner.train_on_batch
+
+    def train_on_batch(*args):
+        sampled.append(training.learner.sampler is not None)
+        return real(*args)
+
+    monkeypatch.setattr(module, "FINISH", 0.25)
+    monkeypatch.setattr(training.learner, "train_on_batch", train_on_batch)
+    training.run()
+    steps = len(sampled)
+    assert sampled == [True] * round(0.75 * steps) + [False] * (steps - round(0.75 * steps))
 
 
 @pytest.mark.slow

@@ -44,7 +44,7 @@ def main() -> None:
 @click.option(
     "--preset",
     type=click.Choice(list(PRESETS)),
-    help="set of options; the defaults below are those of small [default: small]",
+    help="set of options; the defaults below are those of small [default: what fits --minutes, else small]",
 )
 @click.option("--valid", multiple=True, help="text to validate on; left out: the end of TEXTS is held out")
 @click.option("--test", multiple=True, help="text for a final figure")
@@ -109,7 +109,7 @@ def train(
             lm = train(
                 texts,
                 out,
-                preset=preset or "small",
+                preset=preset,
                 valid=valid or None,
                 test=test or None,
                 overwrite=overwrite,

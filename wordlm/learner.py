@@ -81,6 +81,11 @@ class Learner(keras.Model):
         for variable in [self.sums, *(variable for state in self.states for variable in state)]:
             variable.assign(np.zeros(variable.shape))
 
+    def use_full_softmax(self) -> None:
+        """From the next step on, the loss is no estimate any more."""
+        self.sampler = None
+        self.make_train_function(force=True)
+
     def publish(self, network: keras.Sequential) -> None:
         """Writes what is kept apart as it is now into the Sequential; the other layers are shared with it."""
         output, embedding = network.get_layer("output"), network.get_layer("embedding").embeddings

@@ -27,6 +27,7 @@ from wordlm.language_model import LanguageModel
 from wordlm.loading import load
 from wordlm.model import build_model, get_weights, load_keras
 from wordlm.model_folder import check_target, checkpoint_folder
+from wordlm.planning import choose, matrix_rate
 from wordlm.preparation import Paths, check_vectors, find_texts, find_vectors, read_corpus
 from wordlm.progress import listening
 from wordlm.tokenizer import Tokenizer
@@ -42,7 +43,7 @@ def train(
     texts: Paths,
     out: str | os.PathLike[str],
     *,
-    preset: str = "small",
+    preset: str | None = None,
     valid: Paths | None = None,
     test: Paths | None = None,
     overwrite: bool = False,
@@ -55,7 +56,8 @@ def train(
     Args:
         texts: files, folders, glob patterns, or "-" for the standard input.
         out: the folder to make.
-        preset: "seed", "small" (default), "medium" or "large".
+        preset: "seed", "small", "medium" or "large"; None: with `minutes` alone, what is best for the time on this
+            machine, else "small".
         valid: texts to validate on; None holds out the end of `texts`.
         test: texts for a final figure.
         overwrite: replace a model that is at `out`.
@@ -70,7 +72,7 @@ def train(
         WordlmError: what was wrong with the options, the texts, the vectors or the place.
     """
     started = time.monotonic()
-    chosen = configure(preset, **options)
+    chosen = configure(preset or "small", **options)
     check_target(out, overwrite)
     if has_checkpoint(checkpoint_folder(out)) and not overwrite:
         raise TrainingError(
@@ -83,14 +85,20 @@ def train(
     with listening(listener) as listener, _place(Path(out), listener) as checkpoint:
         corpus = read_corpus(checkpoint / "corpus", sources, chosen, listener)
         vectors = find_vectors(corpus, chosen, listener)
+        vector_dim = chosen.data.embedding_dim if vectors is None else vectors.matrix.shape[1]
+        if preset is None and chosen.train.minutes and not chosen.train.epochs:
+            samples, size = chosen.train.samples, len(corpus.vocabulary)
+            plan = choose(chosen.train.minutes, len(corpus.train), size, matrix_rate(), vector_dim, samples)
+            listener.message(plan.describe())
+            given = {name: value for name, value in options.items() if value is not None}
+            preset, chosen = plan.preset, configure(plan.preset, **(plan.options | given))
         model_config = chosen.model.replace(
             vocab_size=len(corpus.vocabulary),
-            embedding_dim=chosen.model.trained_dim
-            + (chosen.data.embedding_dim if vectors is None else vectors.matrix.shape[1]),
+            embedding_dim=vector_dim + chosen.model.trained_dim,
             trainable_embedding=vectors is None,
         )
         notes = {
-            "preset": preset,
+            "preset": preset or "small",
             "text": chosen.text.to_dict(),
             "data": chosen.data.to_dict(),
             "model": model_config.to_dict(),

@@ -32,3 +32,7 @@ class Position:
     best_loss: float | None = None
     bad_epochs: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
+    shares: list[float] = field(default_factory=list)
+    """Of the plan that were done at each look at the validation text."""
+    losses: list[float] = field(default_factory=list)
+    """What was found there."""

@@ -62,6 +62,8 @@ class Display:
             text += f", {step.tokens_per_second:,.0f} tokens/s"
             if math.isfinite(step.seconds_left):
                 text += f", {clock(step.seconds_left)} left"
+        if step.expected_perplexity:
+            text += f", perplexity {step.expected_perplexity:.0f} expected"
         self._show(text, step.done)
 
     def epoch(self, epoch: Epoch) -> None:

@@ -34,6 +34,8 @@ class Step:
     done: float
     """Share of the whole plan, 0 to 1."""
     seconds_left: float
+    expected_perplexity: float | None = None
+    """On the validation text when the plan is done; None while nothing can be said."""
 
 
 class Listener(Protocol):

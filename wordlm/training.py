@@ -20,6 +20,7 @@ from wordlm.errors import TrainingError
 from wordlm.examiner import Examiner
 from wordlm.interrupt import interruptible
 from wordlm.learner import JIT, Learner, make_optimizer
+from wordlm.learning_curve import advice, forecast
 from wordlm.position import Position
 from wordlm.rare_words import RareWords
 from wordlm.reports import Epoch, Listener, Outcome, Step
@@ -28,6 +29,10 @@ from wordlm.softmax import NegativeSampler
 
 # Enough words for a perplexity to within two or three per cent, few enough for seconds.
 QUICK_LOOK = 32_768
+# Ten in a plan, between the epochs if need be, tell what is to be expected; together they take a fiftieth of its time.
+LOOKS, LOOKING = 10, 0.02
+# The last part of the plan learns from the full softmax.
+FINISH = 0.04
 CHECKPOINT_SECONDS = 120
 SAVING_SECONDS = 2
 REPORT_SECONDS = 0.5
@@ -78,6 +83,7 @@ class Training:
         self.compiled = False  # by the first step, which takes longer
         self.best: list[np.ndarray] = []
         self.closing = 0.0  # seconds that the end will take
+        self.look = QUICK_LOOK
         self.interrupted = False
 
         self.batches: StreamBatches | WindowBatches
@@ -130,6 +136,7 @@ class Training:
             variable.assign(arrays[name])
         self.best = [arrays[name] for name in weights if name in arrays]
         self.position = position
+        self.position.shares, self.position.losses = [], []  # the plan may be another one now
         self.started -= self.position.seconds
 
     def run(self) -> Outcome:
@@ -150,7 +157,10 @@ class Training:
                     position.epoch, position.step = position.epoch + 1, 0
                     self.learner.reset()
                     self._end_epoch()
-                elif time.monotonic() - self.saved > CHECKPOINT_SECONDS:
+                    continue
+                if self._done() >= max([0.0, *position.shares[-1:]]) + 1 / LOOKS:
+                    self._look()
+                if time.monotonic() - self.saved > CHECKPOINT_SECONDS:
                     self.save()
             if position.examined < position.steps_done and not self.interrupted:
                 self._end_epoch()  # the minutes ran out within an epoch
@@ -162,6 +172,8 @@ class Training:
                     self._take_best()
                     loss, accuracy = self._examine(QUICK_LOOK)
             else:
+                if said := advice(position.shares, position.losses):
+                    self.listener.message(said)
                 self.listener.message("measuring the perplexity on all that is held out")
                 self._take_best()
                 loss, accuracy = self._examine()
@@ -191,9 +203,11 @@ class Training:
         """Learns from one batch."""
         position, began = self.position, time.monotonic()
         self.learner.optimizer.learning_rate.assign(self.schedule.learning_rate(self._done()))
+        if self.learner.sampler and self._done() >= 1 - FINISH:
+            self.learner.use_full_softmax()
         x, y, weight = self.batches.batch(position.epoch, position.step)
         negatives = np.zeros(1, "int32")
-        if self.sampler:
+        if self.learner.sampler:
             negatives = self.sampler.draw(np.random.default_rng((self.config.seed, position.epoch, position.step)))
         # Not `fit`, which takes a tenth of a second to begin and to end, and its batches from another thread.
         loss = float(self.learner.train_on_batch((x, negatives), y, weight))
@@ -215,11 +229,14 @@ class Training:
     def _report(self, loss: float) -> None:
         position, done = self.position, self._done()
         left = (1 - done) / done * self._learning_seconds() if done else math.inf
-        self.listener.step(Step(position.epoch + 1, position.step, position.steps, loss, self._rate(), done, left))
+        end = forecast(position.shares, position.losses)
+        expected = None if end is None else _perplexity(end.loss)
+        step = Step(position.epoch + 1, position.step, position.steps, loss, self._rate(), done, left, expected)
+        self.listener.step(step)
 
     def _end_epoch(self) -> None:
         position = self.position
-        loss, accuracy = self._examine(QUICK_LOOK)
+        loss, accuracy = self._look()
         if position.best_loss is None or loss < position.best_loss:
             position.best_loss, position.bad_epochs = loss, 0
             self.best = [np.array(variable) for variable in self.learner.trainable_variables]
@@ -251,6 +268,13 @@ class Training:
         _check_finite(loss, "on the validation text")
         return loss, accuracy
 
+    def _look(self) -> tuple[float, float]:
+        """As `_examine`, and kept for what is to be expected."""
+        loss, accuracy = self._examine(self.look)
+        self.position.shares.append(self._done())
+        self.position.losses.append(loss)
+        return loss, accuracy
+
     def _is_done(self) -> bool:
         if self.position.bad_epochs >= self.config.patience:
             return True
@@ -267,9 +291,12 @@ class Training:
         """Keeps of the minutes what the last validation, the test and saving will take."""
         self._examine(1)  # the first call compiles
         self._examine(QUICK_LOOK // 8)
+        rate = self.examiner.tokens_per_second or 1
+        seconds = LOOKING / LOOKS * 60 * (self.config.minutes or math.inf)
+        self.look = round(min(QUICK_LOOK, max(QUICK_LOOK // 8, rate * seconds)))
         parts = [self.corpus.valid, *([self.corpus.test] if self.corpus.test is not None else [])]
-        tokens = sum(map(len, parts)) + min(QUICK_LOOK, len(self.corpus.valid))
-        self.closing = SAVING_SECONDS + tokens / (self.examiner.tokens_per_second or 1)
+        tokens = sum(map(len, parts)) + min(self.look, len(self.corpus.valid))
+        self.closing = SAVING_SECONDS + tokens / rate
 
     def _variables(self) -> dict[str, keras.Variable]:
         """All that training changes: weights, carried state, random state, optimizer."""
