@@ -172,11 +172,14 @@ class Training:
                     self._take_best()
                     loss, accuracy = self._examine(QUICK_LOOK)
             else:
-                if said := advice(position.shares, position.losses):
-                    self.listener.message(said)
                 self.listener.message("measuring the perplexity on all that is held out")
                 self._take_best()
                 loss, accuracy = self._examine()
+                if position.losses:
+                    # In terms of this figure; a look is at a part of the text.
+                    shift = loss - min(position.losses)
+                    if said := advice(position.shares, [look + shift for look in position.losses]):
+                        self.listener.message(said)
             test = self.corpus.test
             test_loss = self.examiner.examine(test)[0] if test is not None and not interrupted else None
         self.learner.publish(self.network)
@@ -293,7 +296,7 @@ class Training:
         self._examine(QUICK_LOOK // 8)
         rate = self.examiner.tokens_per_second or 1
         seconds = LOOKING / LOOKS * 60 * (self.config.minutes or math.inf)
-        self.look = round(min(QUICK_LOOK, max(QUICK_LOOK // 8, rate * seconds)))
+        self.look = round(min(QUICK_LOOK, max(QUICK_LOOK // 4, rate * seconds)))
         parts = [self.corpus.valid, *([self.corpus.test] if self.corpus.test is not None else [])]
         tokens = sum(map(len, parts)) + min(self.look, len(self.corpus.valid))
         self.closing = SAVING_SECONDS + tokens / rate
