@@ -14,6 +14,7 @@ from trained import TINY
 
 import wordlm
 import wordlm.pipeline as pipeline
+from wordlm import planning
 from wordlm.bundle import load_bundle
 from wordlm.cli import main
 from wordlm.errors import BundleError, OptionError, TextError, TrainingError, VectorError
@@ -105,6 +106,28 @@ def test_the_vocabulary_and_counts_are_those_of_the_text(trained):
     assert (bundle.config.embedding_dim, bundle.config.trained_dim) == (50 + 3, 3)
     assert bundle.config.units == TINY["units"]
     assert not bundle.config.trainable_embedding
+
+
+def test_minutes_alone_choose_the_preset(book, tmp_path):
+    """Said in a line; the options that are given stand above what is chosen."""
+    listener = Listener()
+    sizes = {name: value for name, value in TINY.items() if name != "epochs"}
+    lm = wordlm.train(book, tmp_path / "m", minutes=0.1, dropout=0.05, listener=listener, **sizes)
+    (plan,) = [message for message in listener.messages if message.startswith("0.1 minutes for")]
+    assert "preset small, about" in plan
+    assert lm.metadata["preset"] == "small"
+    assert lm.metadata["train"]["epochs"] == planning.MOST_EPOCHS["small"]
+    assert lm.config.dropout == 0.05
+    assert lm.config.input_dropout in {shares["input_dropout"] for _, shares in planning.DROPOUT}
+    assert lm.config.units == TINY["units"]
+
+
+@pytest.mark.parametrize("options", [{"preset": "medium", "minutes": 0.1}, {"minutes": 0.1, "epochs": 1}])
+def test_nothing_is_chosen_for_who_chooses(book, tmp_path, options):
+    listener = Listener()
+    lm = wordlm.train(book, tmp_path / "m", listener=listener, **(TINY | {"epochs": None} | options))
+    assert not any(" words: preset" in message for message in listener.messages)
+    assert lm.metadata["preset"] == options.get("preset", "small")
 
 
 def test_the_callers_random_numbers_are_left_alone(book, tmp_path):

@@ -235,7 +235,7 @@ class SamplingConfig(_Checked):
                 )
 
 
-OURS: dict[str, Any] = {"tied": True, "activation": "linear"}
+OURS: dict[str, Any] = {"tied": True, "activation": "linear", "input_dropout": 0.3, "recurrent_dropout": 0.3}
 # The classic recipe, to the letter; `small` and up are ours, chosen by the benchmarks.
 PRESETS: dict[str, dict[str, Any]] = {
     "seed": {

@@ -18,7 +18,9 @@ EFFICIENCY = 0.5
 RESERVE = 10.0
 # From the experiments. The presets by size, with the fewest epochs with which each is better than the one before it,
 LEAST_EPOCHS = {"small": 0.0, "medium": 8.0, "large": 12.0}
-# and the most that are of use: a small text is learned before the time is up.
+# the least text that it is for,
+LEAST_WORDS = {"small": 0, "medium": 50_000, "large": 300_000}
+# and the most epochs that are of use: a small text is learned before the time is up.
 MOST_EPOCHS = {"small": 40, "medium": 40, "large": 40}
 # Below so many epochs, the shares of units to drop: the more often a text is read, the more is learned by heart.
 DROPOUT = [
@@ -88,7 +90,7 @@ def choose(
         model = model.replace(vocab_size=max(3, vocab_size), embedding_dim=vector_dim + model.trained_dim)
         tokens_per_second = EFFICIENCY * rate / flops_per_token(model, outputs)
         epochs = tokens_per_second * seconds / max(1, train_tokens)
-        if epochs >= least:
+        if epochs >= least and train_tokens >= LEAST_WORDS[preset]:
             most = MOST_EPOCHS[preset]
             options = {"epochs": most} | next(shares for below, shares in DROPOUT if epochs < below)
             possible.append(Plan(preset, options, tokens_per_second, min(epochs, most), minutes, train_tokens))
