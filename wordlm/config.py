@@ -154,7 +154,7 @@ class TrainConfig(_Checked):
     minutes: float | None = option(None, "wall-time budget; the learning-rate schedule ends when it does", low=0.01)
     batch_size: int = option(32, "streams (or windows) in a batch", low=1)
     sequence_length: int = option(35, "steps of truncated back-propagation through time", low=1)
-    learning_rate: float = option(0.005, "peak learning rate of Adam", low=1e-9, high=10)
+    learning_rate: float = option(0.008, "peak learning rate of Adam", low=1e-9, high=10)
     clip_norm: float = option(1.0, "largest norm of the gradient; 0 leaves it as it is", low=0)
     samples: int = option(2048, "words in the sampled softmax; 0: the full softmax always", low=0)
     unigram_bias: bool = option(True, "start the output bias at the log frequency of each word")
@@ -244,8 +244,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "samples": 0, "unigram_bias": False, "unknown": 0.0, "missing": "zero",
     },
     "small": OURS | {"trained_dim": 150},
-    "medium": OURS | {"trained_dim": 250, "units": 512, "dense": 300, "dropout": 0.5, "learning_rate": 0.004},
-    "large": OURS | {"trained_dim": 350, "units": 1024, "dense": 400, "dropout": 0.5, "learning_rate": 0.003},
+    "medium": OURS | {"trained_dim": 250, "units": 512, "dense": 300, "dropout": 0.5, "learning_rate": 0.006},
+    "large": OURS | {"trained_dim": 350, "units": 1024, "dense": 400, "dropout": 0.5, "learning_rate": 0.004},
 }  # fmt: skip
 
 
