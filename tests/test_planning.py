@@ -119,7 +119,9 @@ def test_a_text_that_is_read_more_often_has_more_dropped():
     numbers = [next(i for i, below in enumerate(limits) if plan.epochs < below) for plan in plans]
     assert set(numbers) == set(range(len(limits)))
     for plan, number in zip(plans, numbers, strict=True):
-        assert plan.options == {"epochs": MOST_EPOCHS[plan.preset]} | DROPOUT[number][1]
+        options = dict(plan.options)
+        assert options.pop("patience") >= max(3, plan.epochs / 3)
+        assert options == {"epochs": MOST_EPOCHS[plan.preset]} | DROPOUT[number][1]
     for name in DROPOUT[0][1]:
         shares = [shares[name] for _, shares in DROPOUT]
         assert shares == sorted(shares)

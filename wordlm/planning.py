@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from wordlm.config import ModelConfig, configure
+from wordlm.config import ModelConfig, TrainConfig, configure
 from wordlm.layout import weight_shapes
 
 # Share of the rate of matrix products at which training does its own; the rest of its time goes into everything else.
@@ -92,7 +92,11 @@ def choose(
         epochs = tokens_per_second * seconds / max(1, train_tokens)
         if epochs >= least and train_tokens >= LEAST_WORDS[preset]:
             most = MOST_EPOCHS[preset]
-            options = {"epochs": most} | next(shares for below, shares in DROPOUT if epochs < below)
+            # While the learning rate is high, the loss may stand still for long; as it falls, so does the loss.
+            patience = max(TrainConfig().patience, math.ceil(min(epochs, most) / 3))
+            options = {"epochs": most, "patience": patience} | next(
+                shares for below, shares in DROPOUT if epochs < below
+            )
             possible.append(Plan(preset, options, tokens_per_second, min(epochs, most), minutes, train_tokens))
     return possible[-1]
 
