@@ -361,7 +361,7 @@ def test_other_engines_against_a_plain_loop(options):
 
 
 def test_words_outside_the_vocabulary_are_read_by_their_vectors(lm, text):
-    vectors = np.full((1, lm.config.embedding_dim), 0.3, "float32")
+    vectors = np.full((1, lm.config.embedding_dim - lm.config.trained_dim), 0.3, "float32")
     engine, size = lm.engine.with_words(vectors), len(lm.vocabulary)
     read = [dataclasses.replace(p, inputs=np.where(p.targets == UNK, size, p.targets)) for p in text]
     found = evaluate(engine, lm.vocabulary, read)

@@ -191,7 +191,7 @@ def test_looks_between_the_epochs_tell_what_to_expect(corpus, tmp_path, monkeypa
     """Ten in the plan, at about equal distances; the steps after the second know where it goes."""
 
     monkeypatch.setattr(module, "REPORT_SECONDS", 0)
-    training = toy_training(corpus, tmp_path, epochs=2)
+    training = toy_training(corpus, tmp_path, epochs=2, minutes=10)
     outcome = training.run()
     expected = [(step.done, step.expected_perplexity) for step in training.listener.steps]
     shares = training.position.shares

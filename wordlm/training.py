@@ -29,10 +29,10 @@ from wordlm.softmax import NegativeSampler
 
 # Enough words for a perplexity to within two or three per cent, few enough for seconds.
 QUICK_LOOK = 32_768
-# Ten in a plan, between the epochs if need be, tell what is to be expected; together they take a fiftieth of its time.
+# Ten looks in a plan of minutes, between the epochs if need be, tell what to expect; they take a fiftieth of its time.
 LOOKS, LOOKING = 10, 0.02
-# The last part of the plan learns from the full softmax.
-FINISH = 0.04
+# The last part of the plan learns from the full softmax, if it is longer than the seconds of compiling that.
+FINISH, COMPILING = 0.04, 5
 CHECKPOINT_SECONDS = 120
 SAVING_SECONDS = 2
 REPORT_SECONDS = 0.5
@@ -158,7 +158,7 @@ class Training:
                     self.learner.reset()
                     self._end_epoch()
                     continue
-                if self._done() >= max([0.0, *position.shares[-1:]]) + 1 / LOOKS:
+                if self.config.minutes and self._done() >= max([0.0, *position.shares[-1:]]) + 1 / LOOKS:
                     self._look()
                 if time.monotonic() - self.saved > CHECKPOINT_SECONDS:
                     self.save()
@@ -176,8 +176,7 @@ class Training:
                 self._take_best()
                 loss, accuracy = self._examine()
                 if position.losses:
-                    # In terms of this figure; a look is at a part of the text.
-                    shift = loss - min(position.losses)
+                    shift = loss - min(position.losses)  # a look is at a part of the text
                     if said := advice(position.shares, [look + shift for look in position.losses]):
                         self.listener.message(said)
             test = self.corpus.test
@@ -206,7 +205,8 @@ class Training:
         """Learns from one batch."""
         position, began = self.position, time.monotonic()
         self.learner.optimizer.learning_rate.assign(self.schedule.learning_rate(self._done()))
-        if self.learner.sampler and self._done() >= 1 - FINISH:
+        is_worth = FINISH * 60 * (self.config.minutes or math.inf) > COMPILING
+        if self.learner.sampler and is_worth and self._done() >= 1 - FINISH:
             self.learner.use_full_softmax()
         x, y, weight = self.batches.batch(position.epoch, position.step)
         negatives = np.zeros(1, "int32")
