@@ -11,7 +11,8 @@ first epoch. It is the harder one to beat.
 
 --vectors: the default preset with its frozen vectors of GloVe; with frozen vectors of the same size that are random,
 each number with GloVe's mean and spread in its dimension, a vector for every spelling in lower case, which is how GloVe
-has them; and with an embedding of that size that is trained with the network.
+has them; and with an embedding of that size that is trained with the network. The numbers that the preset trains beside
+them are there in all three.
 
 Without files: prose of ../shared/data. Every training is a command of its own; the memory is the most that it had
 resident.

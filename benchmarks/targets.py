@@ -5,10 +5,10 @@
     python benchmarks/targets.py seed [--text FILE] [--epochs 100]
 
 - `torch`: PyTorch's word-language-model example on WikiText-2 (`torch_example.py`; needs PyTorch, pip install torch),
-  then the default preset for as long as the example learned in its first epoch. Start, compiling, validation and saving
-  come out of wordlm's time, not out of the example's.
-- `hour`: the default preset on WikiText-2, alone, and mixed with Kneser-Ney and a cache by shares that are tuned on the
-  validation text.
+  then wordlm with what `--minutes` picks, for as long as the example learned in its first epoch. Start, compiling,
+  validation and saving come out of wordlm's time, not out of the example's.
+- `hour`: what `--minutes` picks on WikiText-2, alone, and mixed with Kneser-Ney and a cache by shares that are tuned
+  on the validation text.
 - `seed`: preset seed until its validation loss no longer falls, then the default preset as it stands, on Sherlock
   Holmes: when each is as good as seed at its best. Times are those of its history, start included; the default preset
   is looked at after whole epochs, so that it may have been there sooner.

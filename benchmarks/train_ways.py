@@ -21,6 +21,7 @@ import numpy as np
 
 from wordlm.config import ModelConfig, configure
 from wordlm.model import build_model, load_keras
+from wordlm.planning import flops_per_token
 
 LAYERS, STEPS = 2, 35  # of the LSTM alone
 SIDE = 2048  # of the matrices of the product
@@ -157,10 +158,12 @@ def batches_of(options: Any, corpus: Any) -> Any:
 
 
 def preset_wordlm(spec: dict[str, Any]) -> Way:
+    from wordlm.learner import spread_over_cores
     from wordlm.progress import Display
-    from wordlm.training import Training
+    from wordlm.training import Training, fitting_batch_size
 
     options, config, matrix, corpus = network_of(spec)
+    spread_over_cores(fitting_batch_size(len(corpus.train), config, options.train))  # before the network is built
     training = Training(
         build_model(config, matrix), config, options.train, corpus, Path(spec["folder"]) / "checkpoint", {},
         Display(quiet=True), lambda network: "", time.monotonic(),
@@ -174,8 +177,9 @@ def preset_wordlm(spec: dict[str, Any]) -> Way:
                 position.epoch, position.step = position.epoch + 1, 0
             training._step()
 
-    sampled = config.vocab_size if training.sampler is None else training.sampler.size + 1
-    facts = {"work": work(config, sampled), "whole": work(config, config.vocab_size)}
+    sampler = training.learner.sampler
+    sampled = config.vocab_size if sampler is None else sampler.size + 1
+    facts = {"work": flops_per_token(config, sampled), "whole": flops_per_token(config, config.vocab_size)}
     return steps, facts | {"words": training.batches.batch(0, 0)[1].size}
 
 
@@ -251,27 +255,6 @@ MAKERS: dict[tuple[str, str], Callable[[dict[str, Any]], Way]] = {
     ("lstm", "wordlm"): lstm_wordlm, ("lstm", "keras"): lstm_keras, ("lstm", "torch"): lstm_torch,
     ("preset", "wordlm"): preset_wordlm, ("preset", "keras"): preset_keras, ("preset", "torch"): preset_torch,
 }  # fmt: skip
-
-
-def work(config: ModelConfig, words: int) -> float:
-    """Floating-point operations for each word that is predicted and learned from, those of matrix products alone.
-
-    Backward is twice forward, but for the gradient of vectors that are frozen, which nobody works out.
-
-    Args:
-        config: of the network.
-        words: rows of the output layer that are multiplied: the vocabulary, or the sample and the word itself.
-    """
-    gates = {"lstm": 4, "gru": 3, "rnn": 1}[config.cell]
-    both, width, total = 2 if config.bidirectional else 1, config.embedding_dim, 0
-    read = config.context or 1  # words that are read for one that is predicted
-    for _ in range(config.layers):
-        total += 2 * gates * config.units * (width + config.units) * both * read
-        width = config.units * both
-    total += 2 * width * config.dense + 2 * (config.dense or width) * words
-    frozen_dim = 0 if config.trainable_embedding else config.embedding_dim - config.trained_dim
-    frozen = 2 * gates * config.units * frozen_dim * both * read
-    return 3 * total - frozen
 
 
 def import_torch() -> Any:

@@ -1,6 +1,6 @@
 """What TensorFlow alone does faster than backend-neutral Keras: the one file that says `tf.`
 
-Both parts are used in training only. The saved model is plain Keras and gives the same numbers.
+All of it is used in training only. The saved model is plain Keras and gives the same numbers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def spread_over_cores(batch_size: int) -> int:
     Products of a few rows gain little from a second thread, and each of the hundreds of small operations in a step
     loses time by handing its work over. So TensorFlow is told to give an operation one thread (where there are more
     cores than parts, some) and to run those of different parts side by side; this it hears only before its first
-    operation in a process. Parts that have begun to work together are as fast as oneDNN's own LSTM.
+    operation in a process.
 
     Args:
         batch_size: rows to be split, evenly.

@@ -121,7 +121,7 @@ class Learner(keras.Model):
             negative_bias = ops.take(bias, negatives) - log_inclusion
         else:
             rows = self._rows()
-        total, sums = 0.0, []
+        total = 0.0
         for hidden, targets, weights in zip(
             *(ops.split(of, self.parts) for of in (y_pred, y, sample_weight)), strict=True
         ):
@@ -135,10 +135,9 @@ class Learner(keras.Model):
                 total = total + _full_loss(hidden, rows, bias, targets, weights)
             else:
                 losses, hits = full_losses_and_hits(hidden, rows, bias, targets)
-                sums.append([losses * weights, ops.cast(hits, "float32") * weights, weights])
+                kinds = losses * weights, ops.cast(hits, "float32") * weights, weights
+                self.sums.assign_add(ops.stack([ops.sum(kind) for kind in kinds]))
                 total = total + ops.sum(losses * weights)
-        for kinds in sums:
-            self.sums.assign_add(ops.stack([ops.sum(kind) for kind in kinds]))
         return total / ops.maximum(ops.sum(sample_weight), 1.0)
 
     def _read(self, token_ids: Any, states: list[list[Any]], training: bool) -> tuple[Any, list[list[Any]]]:
@@ -161,8 +160,7 @@ class Learner(keras.Model):
                 # The same units at every step of a sequence (Gal & Ghahramani 2016): others would be mended by the
                 # steps beside them.
                 if training and layer.rate:
-                    ones = ops.ones_like(hidden[:, :1])
-                    hidden = hidden * keras.random.dropout(ones, layer.rate, seed=layer.seed_generator)
+                    hidden = hidden * _dropout_mask(hidden[:, :1], layer.rate, layer.seed_generator)
             else:
                 hidden = layer(hidden, training=training)
         return hidden, ends
@@ -237,11 +235,10 @@ def _run(layer: Any, x: Any, state: list[Any], mask: Any, training: bool) -> lis
 
         # The same units are dropped at every step, as the layer's own `dropout` and `recurrent_dropout` do it.
         if training and cell.dropout:
-            x = x * keras.random.dropout(ops.ones_like(x[:, :1]), cell.dropout, seed=cell.seed_generator)
+            x = x * _dropout_mask(x[:, :1], cell.dropout, cell.seed_generator)
         recurrent_mask = None
         if training and cell.recurrent_dropout:
-            ones = ops.ones_like(state[0])
-            recurrent_mask = keras.random.dropout(ones, cell.recurrent_dropout, seed=cell.seed_generator)
+            recurrent_mask = _dropout_mask(state[0], cell.recurrent_dropout, cell.seed_generator)
         weights = (weight.value for weight in (cell.kernel, cell.recurrent_kernel, cell.bias))
         return lstm(x, *state, *weights, recurrent_mask)
     layer.return_state = True  # here alone: in a Sequential the next layer would be given the state too
@@ -249,6 +246,11 @@ def _run(layer: Any, x: Any, state: list[Any], mask: Any, training: bool) -> lis
         return layer(x, initial_state=state, mask=mask, training=training)
     finally:
         layer.return_state = False
+
+
+def _dropout_mask(like: Any, rate: float, seed: Any) -> Any:
+    """Zeros for the units that are dropped, and for the others the same number, so that the mean is 1."""
+    return keras.random.dropout(ops.ones_like(like), rate, seed=seed)
 
 
 def _on_cpu() -> bool:

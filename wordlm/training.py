@@ -95,10 +95,9 @@ class Training:
         else:
             self.batches = StreamBatches(corpus.train, size, config.sequence_length, rare)
         self.position = Position(self.batches.steps)
-        self.sampler = None
-        if 0 < config.samples < model_config.vocab_size // 2:
-            self.sampler = NegativeSampler(counts, config.samples)
-        self.learner = Learner(network, model_config, size, self.sampler)
+        is_estimated = 0 < config.samples < model_config.vocab_size // 2
+        sampler = NegativeSampler(counts, config.samples) if is_estimated else None
+        self.learner = Learner(network, model_config, size, sampler)
         if config.unigram_bias:
             smoothed = counts + 0.1
             self.learner.bias.assign(np.log(smoothed / smoothed.sum()).astype("float32"))
@@ -211,7 +210,8 @@ class Training:
         x, y, weight = self.batches.batch(position.epoch, position.step)
         negatives = np.zeros(1, "int32")
         if self.learner.sampler:
-            negatives = self.sampler.draw(np.random.default_rng((self.config.seed, position.epoch, position.step)))
+            rng = np.random.default_rng((self.config.seed, position.epoch, position.step))
+            negatives = self.learner.sampler.draw(rng)
         # Not `fit`, which takes a tenth of a second to begin and to end, and its batches from another thread.
         loss = float(self.learner.train_on_batch((x, negatives), y, weight))
         position.step += 1
