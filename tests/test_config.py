@@ -269,7 +269,8 @@ def test_seed_is_the_classic_recipe():
     assert (model.dropout, model.input_dropout, model.recurrent_dropout) == (0.5, 0.1, 0.1)
     assert options.data.missing == "zero"  # a word without a vector is what the Masking layer skips
     # Adam as Keras has it, and the full cross-entropy.
-    assert (train.learning_rate, train.clip_norm, train.samples, train.unigram_bias) == (0.001, 0.0, 0, False)
+    assert (train.learning_rate, train.beta_1, train.beta_2) == (0.001, 0.9, 0.999)
+    assert (train.clip_norm, train.samples, train.unigram_bias) == (0.0, 0, False)
 
 
 def test_presets_grow():

@@ -90,11 +90,11 @@ def test_the_full_loss_in_blocks_is_the_full_loss(block, monkeypatch):
         assert one.numpy() == pytest.approx(other.numpy(), rel=1e-5, abs=1e-5)
 
 
-def train(kind, gradients, rows=6, **clip):
+def train(kind, gradients, rows=6, **options):
     variables = [
         keras.Variable(array.astype("float32")) for array in (np.arange(rows * 2).reshape(rows, 2) / 10, np.ones(3))
     ]
-    optimizer = kind(learning_rate=0.1, **clip)
+    optimizer = kind(learning_rate=0.1, **options)
     optimizer.build(variables)
     for gradient in gradients:
         optimizer.apply([gradient, tf.ones(3)], variables)
@@ -105,14 +105,16 @@ def sparse(indices, values, rows=6):
     return tf.IndexedSlices(tf.constant(values, tf.float32), tf.constant(indices), tf.constant([rows, 2]))
 
 
+@pytest.mark.parametrize("betas", [{}, {"beta_1": 0.0, "beta_2": 0.95}])
 @pytest.mark.parametrize("clip", [None, 0.5])
-def test_lazy_adam_is_adam_where_every_row_is_touched(clip):
+def test_lazy_adam_is_adam_where_every_row_is_touched(clip, betas):
     rng = np.random.default_rng(0)
     values = rng.normal(size=(5, 6, 2)).astype("float32")
     orders = [rng.permutation(6) for _ in values]
-    dense = train(keras.optimizers.Adam, [tf.constant(value) for value in values], global_clipnorm=clip)
-    lazy = train(LazyAdam, [sparse(o, value[o]) for o, value in zip(orders, values, strict=True)], clip_norm=clip)
-    also_dense = train(LazyAdam, [tf.constant(value) for value in values], clip_norm=clip)
+    dense = train(keras.optimizers.Adam, [tf.constant(value) for value in values], global_clipnorm=clip, **betas)
+    in_order = [sparse(o, value[o]) for o, value in zip(orders, values, strict=True)]
+    lazy = train(LazyAdam, in_order, clip_norm=clip, **betas)
+    also_dense = train(LazyAdam, [tf.constant(value) for value in values], clip_norm=clip, **betas)
     for one, two, three in zip(dense, lazy, also_dense, strict=True):
         assert two == pytest.approx(one, abs=1e-6)
         assert three == pytest.approx(one, abs=1e-6)
@@ -138,3 +140,13 @@ def test_rows_that_are_left_out_stand_still(clip):
     # A second step with moments that begin there: m = 0.1 g, v = 0.001 g², corrected for two steps.
     expected = 0.1 * np.sqrt(1 - 0.999**2) / (1 - 0.9**2) * 0.1 / np.sqrt(0.001)
     assert after[4] == pytest.approx(first[4] - [expected, -expected], abs=1e-5)
+
+
+def test_without_a_mean_of_the_gradients_there_is_no_memory_for_one():
+    variables = [keras.Variable(np.ones((6, 2), "float32"))]
+    sizes = []
+    for beta_1 in (0.9, 0.0):
+        optimizer = LazyAdam(0.1, beta_1)
+        optimizer.build(variables)
+        sizes.append(sum(np.size(variable) for variable in optimizer.variables))
+    assert sizes[0] - sizes[1] == 12

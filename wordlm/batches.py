@@ -30,6 +30,8 @@ class StreamBatches:
         batch_size: the number of streams, B.
         sequence_length: words in a step, T.
         rare: words that are `<unk>` in some epochs; None: none are.
+        seed: of the word with which an epoch begins (what is before it comes at the end), so that the cuts into streams
+            and steps are at other places each time; None: the first word in every epoch.
 
     Raises:
         OptionError: there are no ids.
@@ -45,6 +47,7 @@ class StreamBatches:
     batch_size: int
     sequence_length: int
     rare: RareWords | None = None
+    seed: int | None = None
 
     def __post_init__(self) -> None:
         _check_not_empty(self.ids)
@@ -60,10 +63,13 @@ class StreamBatches:
         return -(-self.stream_length // self.sequence_length)
 
     def batch(self, epoch: int, step: int) -> Batch:
-        """The (B, T) input ids, target ids and weights of a step; streams are the same in every epoch."""
+        """The (B, T) input ids, target ids and weights of a step."""
         offsets = step * self.sequence_length + np.arange(self.sequence_length)
         positions = np.arange(self.batch_size)[:, None] * self.stream_length + offsets
         real = (offsets < self.stream_length) & (positions < len(self.ids))
+        if self.seed is not None:
+            first = np.random.default_rng((self.seed, epoch)).integers(len(self.ids))
+            positions = (positions + first) % len(self.ids)
         x, y = (_at(self.ids, positions + shift, self.rare, epoch) for shift in (-1, 0))
         return *(np.where(real, ids, PAD).astype("int32") for ids in (x, y)), real.astype("float32")
 

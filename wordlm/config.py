@@ -155,6 +155,8 @@ class TrainConfig(_Checked):
     batch_size: int = option(32, "streams (or windows) in a batch", low=1)
     sequence_length: int = option(35, "steps of truncated back-propagation through time", low=1)
     learning_rate: float = option(0.008, "peak learning rate of Adam", low=1e-9, high=10)
+    beta_1: float = option(0.0, "share of the gradient's running average that Adam keeps in a step", low=0, high=0.9999)
+    beta_2: float = option(0.98, "the same of the gradient's square", low=0.1, high=0.99999)
     clip_norm: float = option(1.0, "largest norm of the gradient; 0 leaves it as it is", low=0)
     samples: int = option(2048, "words in the sampled softmax; 0: the full softmax always", low=0)
     unigram_bias: bool = option(True, "start the output bias at the log frequency of each word")
@@ -240,8 +242,8 @@ OURS: dict[str, Any] = {"tied": True, "activation": "linear", "input_dropout": 0
 PRESETS: dict[str, dict[str, Any]] = {
     "seed": {
         "masking": True, "cell": "lstm", "units": 64, "layers": 1, "context": 50, "dense": 64, "dropout": 0.5,
-        "input_dropout": 0.1, "recurrent_dropout": 0.1, "batch_size": 128, "learning_rate": 0.001, "clip_norm": 0.0,
-        "samples": 0, "unigram_bias": False, "unknown": 0.0, "missing": "zero",
+        "input_dropout": 0.1, "recurrent_dropout": 0.1, "batch_size": 128, "learning_rate": 0.001, "beta_1": 0.9,
+        "beta_2": 0.999, "clip_norm": 0.0, "samples": 0, "unigram_bias": False, "unknown": 0.0, "missing": "zero",
     },
     "small": OURS | {"trained_dim": 150},
     "medium": OURS | {"trained_dim": 250, "units": 512, "dense": 300, "dropout": 0.5, "learning_rate": 0.006},

@@ -85,20 +85,35 @@ def full_loss(hidden: Any, rows: Any, bias: Any, targets: Any, weights: Any) -> 
     return tf.custom_gradient(lambda *tensors: _full_loss(*tensors, targets, weights))(*inputs)
 
 
-class LazyAdam(keras.optimizers.Adam):
+class LazyAdam(keras.optimizers.Optimizer):
     """Adam that touches only the rows which a sampled softmax or an embedding looked up in this step.
 
-    Dense gradients are treated as in `keras.optimizers.Adam`. For a row that a step leaves out, the moments
-    stand still instead of decaying, which saves most of the work where the vocabulary is large.
+    Dense gradients are treated as in `keras.optimizers.Adam`. For a row that a step leaves out, the averages
+    stand still instead of decaying, which saves most of the work where the vocabulary is large. With `beta_1` 0
+    there is no average of the gradients, and no memory for one.
 
     Args:
         learning_rate: as in Adam.
+        beta_1: share of the gradients' average that is kept in a step.
+        beta_2: of the average of their squares. It begins at zero, which Adam corrects by the number of all steps; a
+            row that was looked up in few of them is changed too much. With 0.98 that is over when it has been looked
+            up some thirty times, with 0.999 a thousand.
         clip_norm: largest norm of all gradients together. Keras' own `global_clipnorm` makes them dense.
     """
 
-    def __init__(self, learning_rate: float, clip_norm: float | None = None) -> None:
+    def __init__(
+        self, learning_rate: float, beta_1: float = 0.9, beta_2: float = 0.999, clip_norm: float | None = None
+    ) -> None:
         super().__init__(learning_rate)
-        self.clip_norm = clip_norm
+        self.beta_1, self.beta_2, self.clip_norm, self.epsilon = beta_1, beta_2, clip_norm, 1e-7
+
+    def build(self, variables: list[Any]) -> None:
+        if self.built:
+            return
+        super().build(variables)
+        self.velocities = self.add_optimizer_variables(variables, "velocity")
+        if self.beta_1:
+            self.momentums = self.add_optimizer_variables(variables, "momentum")
 
     def apply(self, grads: list[Any], trainable_variables: list[Any] | None = None) -> None:
         # Rows that occur twice are added up first: clipping by norm and the squares in Adam want whole gradients.
@@ -108,19 +123,27 @@ class LazyAdam(keras.optimizers.Adam):
         super().apply(grads, trainable_variables)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        if not isinstance(gradient, tf.IndexedSlices):
-            super().update_step(gradient, variable, learning_rate)
-            return
-        rows, values = gradient.indices, gradient.values
+        is_sparse = isinstance(gradient, tf.IndexedSlices)
+        values, rows = (gradient.values, gradient.indices) if is_sparse else (gradient, None)
         steps = tf.cast(self.iterations + 1, values.dtype)
         rate = tf.cast(learning_rate, values.dtype) * tf.sqrt(1 - self.beta_2**steps) / (1 - self.beta_1**steps)
         index = self._get_variable_index(variable)
-        momentum, velocity = self._momentums[index].value, self._velocities[index].value
-        m = self.beta_1 * tf.gather(momentum, rows) + (1 - self.beta_1) * values
-        v = self.beta_2 * tf.gather(velocity, rows) + (1 - self.beta_2) * values * values
-        momentum.scatter_update(tf.IndexedSlices(m, rows))
-        velocity.scatter_update(tf.IndexedSlices(v, rows))
-        variable.scatter_sub(tf.IndexedSlices(rate * m / (tf.sqrt(v) + self.epsilon), rows))
+        squares = _average(self.velocities[index].value, values * values, rows, self.beta_2)
+        mean = _average(self.momentums[index].value, values, rows, self.beta_1) if self.beta_1 else values
+        change = rate * mean / (tf.sqrt(squares) + self.epsilon)
+        if is_sparse:
+            variable.scatter_sub(tf.IndexedSlices(change, rows))
+        else:
+            variable.assign_sub(change)
+
+
+def _average(average: Any, values: Any, rows: Any, beta: float) -> Any:
+    """Takes values into a running average, in these rows or (None) in all; what it is there now."""
+    if rows is None:
+        return average.assign(beta * average + (1 - beta) * values)
+    after = beta * tf.gather(average, rows) + (1 - beta) * values
+    average.scatter_update(tf.IndexedSlices(after, rows))
+    return after
 
 
 def _lstm(

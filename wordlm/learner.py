@@ -196,8 +196,9 @@ def make_optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
     if keras.backend.backend() == "tensorflow":
         from wordlm.fast_tensorflow import LazyAdam
 
-        return LazyAdam(config.learning_rate, config.clip_norm)
-    return keras.optimizers.Adam(config.learning_rate, global_clipnorm=config.clip_norm or None)
+        return LazyAdam(config.learning_rate, config.beta_1, config.beta_2, config.clip_norm)
+    betas = config.beta_1, config.beta_2
+    return keras.optimizers.Adam(config.learning_rate, *betas, global_clipnorm=config.clip_norm or None)
 
 
 def spread_over_cores(batch_size: int) -> int:

@@ -93,7 +93,7 @@ class Training:
         if model_config.context:
             self.batches = WindowBatches(corpus.train, size, model_config.context, config.seed, rare)
         else:
-            self.batches = StreamBatches(corpus.train, size, config.sequence_length, rare)
+            self.batches = StreamBatches(corpus.train, size, config.sequence_length, rare, config.seed)
         self.position = Position(self.batches.steps)
         is_estimated = 0 < config.samples < model_config.vocab_size // 2
         sampler = NegativeSampler(counts, config.samples) if is_estimated else None
