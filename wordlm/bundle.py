@@ -144,8 +144,9 @@ def save_bundle(
                 ngram.save(new / NGRAM)
             metadata["sha256"] = {file.name: _sha256(file) for file in sorted(new.iterdir())}
             (new / METADATA).write_bytes(_to_json(metadata))
-            saved = load_bundle(new)
-            _ = saved.weights, saved.ngram if ngram else None
+            _ = load_bundle(new).weights
+            if ngram:
+                _ = load_bundle(new).ngram  # of another bundle, so that not both are in memory
     except OSError as error:
         raise BundleError(f"cannot save the model at {path}: {error.strerror or error}; free the way") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import os
 import random
 import shlex
@@ -154,6 +155,13 @@ def _run(
     started: float,
     resumed: bool = False,
 ) -> LanguageModel:
+    ngram = None
+    if notes.get("with_ngram"):  # checkpoints of earlier versions do not say
+        from wordlm.ngram import KneserNey
+
+        # First, as counting takes far more memory than the counts: not what training leaves besides.
+        listener.message(f"counting the n-grams of {len(corpus.train):,} words")
+        ngram = KneserNey.fit(corpus.train, len(corpus.vocabulary))
     listener.message("starting Keras and building the network")
     load_keras()
     import keras
@@ -180,23 +188,20 @@ def _run(
         if resumed:
             training.resume()
         outcome = training.run()
+        # Saving needs memory too, and what only learning needs holds on to itself.
+        del training
+        gc.collect()
         if outcome.history and not outcome.interrupted:
             best = min(outcome.history, key=lambda epoch: epoch["valid_perplexity"])
             if best is not outcome.history[-1]:
                 listener.message(f"the weights of epoch {best['epoch']} are kept, the best on the validation text")
-        metadata, ngram = notes | _figures(network, corpus, outcome), None
-        if notes.get("with_ngram"):  # checkpoints of earlier versions do not say
-            from wordlm.ngram import KneserNey
-
-            listener.message(f"counting the n-grams of {len(corpus.train):,} words")
-            ngram = KneserNey.fit(corpus.train, len(corpus.vocabulary))
         save_bundle(
             out,
             network,
             model_config,
             text,
             corpus.vocabulary,
-            metadata,
+            notes | _figures(network, corpus, outcome),
             overwrite=True,
             unfinished=outcome.interrupted,
             ngram=ngram,
