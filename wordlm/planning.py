@@ -25,7 +25,7 @@ MOST_EPOCHS = {"small": 40, "medium": 40, "large": 40}
 # Below so many epochs, the shares of units to drop: the more often a text is read, the more is learned by heart.
 DROPOUT = [
     (5.0, {"dropout": 0.2, "input_dropout": 0.1, "recurrent_dropout": 0.0}),
-    (16.0, {"dropout": 0.4, "input_dropout": 0.3, "recurrent_dropout": 0.3}),
+    (8.0, {"dropout": 0.4, "input_dropout": 0.3, "recurrent_dropout": 0.3}),
     (math.inf, {"dropout": 0.5, "input_dropout": 0.4, "recurrent_dropout": 0.5}),
 ]
 
