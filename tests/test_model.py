@@ -107,6 +107,20 @@ def test_embedding_is_the_matrix_and_frozen_unless_asked(trainable):
     assert changed == set(before) - (set() if trainable else {"embedding"})
 
 
+@pytest.mark.parametrize(("trained", "dense", "copied"), [(1, 6, 3), (2, 6, 2), (2, 3, 1), (3, 3, 0), (2, 0, 1)])
+def test_a_tied_output_begins_with_the_frozen_vectors(trained, dense, copied):
+    """The numbers beside the trained ones, which are as many as they share; all others are random."""
+    frozen = make_matrix()[:, : D - trained]
+    shape = {"trained_dim": trained, "dense": dense}
+    kernel = get_weights(build_model(make(tied=True, **shape), frozen))["output/kernel"]
+    size = kernel[:copied].std() if copied else 1
+    np.testing.assert_allclose(kernel[:copied] / size, frozen.T[:copied] / frozen[:, : max(1, copied)].std(), rtol=1e-5)
+    assert not copied or size == pytest.approx(0.5, rel=1e-5)
+    assert len(np.unique(kernel[copied:])) == kernel[copied:].size
+    free = get_weights(build_model(make(**shape), frozen))["output/kernel"]
+    assert len(np.unique(free)) == free.size
+
+
 def test_without_a_matrix_the_embedding_is_random():
     first, second = (get_weights(build_model(make()))["embedding"] for _ in range(2))
     assert first.shape == (V, D)
@@ -141,6 +155,7 @@ def test_padding_behind_a_stream_changes_nothing(cell, layers, masking):
 )
 def test_a_padded_window_is_a_shorter_window(options):
     """The same weights in a model whose window has just the words."""
+    options = options | {"activation": "tanh"}  # of ReLU units, all may be zero
     model = build_model(make(**options), make_matrix())
     short = build_model(make(**options | {"context": 3}))
     set_weights(short, get_weights(model))

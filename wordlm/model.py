@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # Trained numbers of a word begin between these and their negatives.
 _SPREAD = 0.1
+# Standard deviation of the numbers with which a tied output begins that come from the vectors.
+_OUTPUT_SPREAD = 0.5
 
 
 def load_keras() -> None:
@@ -107,7 +109,21 @@ def build_model(config: ModelConfig, matrix: np.ndarray | None = None) -> keras.
         model.add(layers.Dense(config.dense, activation=config.activation, name="dense"))
     model.add(layers.Dropout(config.dropout, name="dropout"))
     model.add(layers.Dense(config.vocab_size, activation="softmax", name="output"))
+    if matrix is not None and config.tied:
+        _begin_with_vectors(model.get_layer("output"), config, matrix)
     return model
+
+
+def _begin_with_vectors(output: keras.layers.Dense, config: ModelConfig, matrix: np.ndarray) -> None:
+    """The numbers of a tied output that are not the trained ones begin as the frozen ones, stretched alike.
+
+    So what the network learns of a word holds at once for those that mean the like, however rare.
+    """
+    kernel = np.asarray(output.kernel)
+    frozen = 0 if config.trainable_embedding else config.embedding_dim - config.trained_dim
+    vectors = matrix[:, : max(0, min(frozen, len(kernel) - config.trained_dim))]
+    if vectors.any():
+        output.kernel.assign(np.concatenate([vectors.T * (_OUTPUT_SPREAD / vectors.std()), kernel[vectors.shape[1] :]]))
 
 
 def get_weights(model: keras.Sequential) -> dict[str, np.ndarray]:
