@@ -123,7 +123,7 @@ class ModelConfig(_Checked):
     embedding_dim: int = option(50, "size of the word vectors", low=1)
     trainable_embedding: bool = option(False, "train the word vectors too (only without pretrained ones)")
     trained_dim: int = option(0, "numbers of each word that are trained, beside those of its frozen vector", low=0)
-    tied: bool = option(False, "the output has the trained numbers of a word too, not others")
+    tied: bool = option(False, "the output shares the trained numbers of a word; its others begin as the frozen ones")
     masking: bool = option(False, "skip words whose vector is zero (preset seed)")
     cell: str = option("lstm", "recurrent cell", choices=("lstm", "gru", "rnn"))
     units: int = option(320, "units of each recurrent layer", low=1)
