@@ -241,7 +241,7 @@ class Training:
         position = self.position
         loss, accuracy = self._look()
         if position.best_loss is None or loss < position.best_loss:
-            position.best_loss, position.bad_epochs = loss, 0
+            position.best_loss, position.bad_epochs, self.best = loss, 0, []  # the old ones make room first
             self.best = [np.array(variable) for variable in self.learner.trainable_variables]
         else:
             position.bad_epochs += 1
