@@ -246,7 +246,7 @@ class LanguageModel:
                 None: as `<unk>`.
 
         Example:
-            >>> all("t" in suggestion.word for suggestion in lm.suggest("I don't see", k=2, prefix="t"))
+            >>> all(each.word.lower().startswith("t") for each in lm.suggest("I don't see", k=2, prefix="t"))
             True
         """
         return questions.suggest(self, context, k, prefix, vectors)
