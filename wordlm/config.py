@@ -138,6 +138,11 @@ class ModelConfig(_Checked):
         0.0, "share of the recurrent state dropped, the same units at every step", low=0, high=0.95
     )
 
+    @property
+    def frozen_dim(self) -> int:
+        """Numbers of each word's vector that are not trained; they come first."""
+        return 0 if self.trainable_embedding else self.embedding_dim - self.trained_dim
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.bidirectional and not self.context:

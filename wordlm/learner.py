@@ -51,7 +51,7 @@ class Learner(keras.Model):
         self.stack = [layer for layer in network.layers if layer.name not in ("output", "embedding")]
         vectors, output = network.get_layer("embedding").embeddings, network.get_layer("output")
         trained = config.embedding_dim if config.trainable_embedding else config.trained_dim
-        self.frozen_dim = config.embedding_dim - trained
+        self.frozen_dim = config.frozen_dim
         width = output.kernel.shape[0]
         # The last numbers of a word's output are the last of its input.
         self.shared = min(trained, config.trained_dim, width) if config.tied else 0

@@ -58,7 +58,7 @@ def build_model(config: ModelConfig, matrix: np.ndarray | None = None) -> keras.
     Args:
         config: the shape of the network.
         matrix: word vectors, row 0 zero: (V, D), or without the last `trained_dim` numbers of each, which are then
-            random; None leaves Keras' random ones.
+            random; None leaves Keras' random ones. A `tied` output begins with the frozen ones of it.
 
     Returns:
         The built model, not compiled.
@@ -120,8 +120,7 @@ def _begin_with_vectors(output: keras.layers.Dense, config: ModelConfig, matrix:
     So what the network learns of a word holds at once for those that mean the like, however rare.
     """
     kernel = np.asarray(output.kernel)
-    frozen = 0 if config.trainable_embedding else config.embedding_dim - config.trained_dim
-    vectors = matrix[:, : max(0, min(frozen, len(kernel) - config.trained_dim))]
+    vectors = matrix[:, : max(0, min(config.frozen_dim, len(kernel) - config.trained_dim))]
     if vectors.any():
         output.kernel.assign(np.concatenate([vectors.T * (_OUTPUT_SPREAD / vectors.std()), kernel[vectors.shape[1] :]]))
 

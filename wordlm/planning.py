@@ -115,14 +115,13 @@ def flops_per_token(config: ModelConfig, outputs: int) -> float:
         4634.0
     """
     read = config.context or 1  # words that are read for one that is predicted
-    frozen = 0 if config.trainable_embedding else config.embedding_dim - config.trained_dim
     total = 0.0
     for name, shape in weight_shapes(config).items():
         if not name.endswith("kernel"):
             continue
         rows, columns = shape[0], outputs if name == "output/kernel" else shape[1]
         is_first = name.startswith("recurrent_1/") and name.endswith("/kernel")
-        passes = 3 * rows - (frozen if is_first else 0)
+        passes = 3 * rows - (config.frozen_dim if is_first else 0)
         total += 2 * passes * columns * (read if name.startswith("recurrent_") else 1)
     return total
 
