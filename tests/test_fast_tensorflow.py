@@ -5,7 +5,7 @@ keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
 
 from wordlm import softmax  # noqa: E402
-from wordlm.fast_tensorflow import LazyAdam, full_loss, lstm, spread_over_cores  # noqa: E402
+from wordlm.fast_tensorflow import LazyAdam, _rows_together, full_loss, lstm, spread_over_cores  # noqa: E402
 
 
 @pytest.mark.parametrize("compiled", [False, True])
@@ -61,6 +61,45 @@ def test_lstm_equals_the_layer_with_dropout():
         found.append([outputs, *tape.gradient(loss, [x, *weights])])
     for one, other in zip(*found, strict=True):
         assert one.numpy() == pytest.approx(other.numpy(), rel=1e-5, abs=1e-5)
+
+
+@pytest.mark.parametrize("rows", [8, 6, 5, 1])
+def test_lstm_in_blocks_of_rows_is_the_same(rows, monkeypatch):
+    """Outputs, both states, and the gradients of all of them by every input and weight, with a mask for each row."""
+    rng = np.random.default_rng(0)
+    batch, time, width, units = 24, 5, 4, 3
+    shapes = (batch, time, width), (batch, units), (batch, units), (width, 12), (units, 12), (12,)
+    variables = [tf.Variable(rng.normal(size=shape).astype("float32")) for shape in shapes]
+    mask = (rng.random((batch, units)) > 0.4).astype("float32") * 1.5
+    pull = [rng.normal(size=shape).astype("float32") for shape in ((batch, time, units), *shapes[1:3])]
+    found = []
+    for gates, together in ((1 << 15, 8), (100, rows)):
+        monkeypatch.setattr("wordlm.fast_tensorflow._GATES", gates)
+        monkeypatch.setattr("wordlm.fast_tensorflow._ROWS_TOGETHER", together)
+        with tf.GradientTape() as tape:
+            results = lstm(*variables, mask)
+            loss = sum(tf.reduce_sum(result * weight) for result, weight in zip(results, pull, strict=True))
+        found.append([*results, *tape.gradient(loss, variables)])
+    for one, other in zip(*found, strict=True):
+        assert one.shape == other.shape
+        assert one.numpy() == pytest.approx(other.numpy(), rel=1e-5, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("rows", "units", "together"),
+    [
+        (16, 320, 16),
+        (16, 512, 8),
+        (32, 650, 8),
+        (10, 650, 10),
+        (10, 1024, 10),
+        (18, 1024, 9),
+        (17, 1024, 17),
+        (4, 4096, 4),
+    ],
+)
+def test_rows_that_an_lstm_takes_together(rows, units, together):
+    assert _rows_together(rows, units) == together
 
 
 @pytest.mark.parametrize(

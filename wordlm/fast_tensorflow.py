@@ -14,6 +14,8 @@ import tensorflow as tf
 
 # Rows of a batch that are worth a core of their own.
 _ROWS = 4
+# Gates of a step that a core works on at once, 128 KB; where they would be more, rows that it takes together. By trial.
+_GATES, _ROWS_TOGETHER = 1 << 15, 8
 # Logits in a block of the full softmax: 32 MB.
 _LOGITS = 1 << 23
 
@@ -54,7 +56,7 @@ def lstm(
     the kernels one large product each after it; only `h @ recurrent_kernel` stays inside.
 
     Args:
-        x: (B, T, D) inputs, T static.
+        x: (B, T, D) inputs, B and T static.
         h: (B, U) hidden state before the first step.
         c: (B, U) cell state before the first step.
         kernel: (D, 4U), gates in the order input, forget, cell, output.
@@ -155,51 +157,87 @@ def _lstm(
     bias: tf.Tensor,
     recurrent_mask: tf.Tensor | None,
 ) -> Any:
-    steps, width, units = x.shape[1], x.shape[2], recurrent_kernel.shape[0]
+    rows, steps, _ = x.shape
+    units = recurrent_kernel.shape[0]
+    size = _rows_together(rows, units)
+    blocks = rows // size
 
-    def read(h: tf.Tensor) -> tf.Tensor:
-        return h if recurrent_mask is None else h * recurrent_mask
+    def by_step(array: tf.Tensor) -> tf.Tensor:
+        """(B, T, N) -> (B·T, N): block after block, in each step after step, which so are contiguous."""
+        split = tf.reshape(array, (blocks, size, steps, array.shape[2]))
+        return tf.reshape(tf.transpose(split, (0, 2, 1, 3)), (rows * steps, array.shape[2]))
 
-    flat = tf.reshape(tf.transpose(x, (1, 0, 2)), (-1, width))  # (T·B, D): time first, each step contiguous
-    projected = tf.unstack(tf.reshape(flat @ kernel + bias, (steps, -1, 4 * units)))
-    hidden, cells, before, gates = [h], [c], [], []
-    for t in range(steps):
-        before.append(read(hidden[-1]))
-        i, f, g, o = tf.split(projected[t] + before[-1] @ recurrent_kernel, 4, axis=1)
-        i, f, g, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(g), tf.sigmoid(o)
-        cells.append(f * cells[-1] + i * g)
-        squashed = tf.tanh(cells[-1])
-        hidden.append(o * squashed)
-        gates.append((i, f, g, o, squashed))
+    def by_row(array: tf.Tensor) -> tf.Tensor:
+        """The way back."""
+        split = tf.reshape(array, (blocks, steps, size, array.shape[1]))
+        return tf.reshape(tf.transpose(split, (0, 2, 1, 3)), (rows, steps, array.shape[1]))
+
+    masks = None if recurrent_mask is None else tf.split(recurrent_mask, blocks)
+
+    def read(h: tf.Tensor, block: int) -> tf.Tensor:
+        return h if masks is None else h * masks[block]
+
+    flat = by_step(x)
+    projected = tf.split(flat @ kernel + bias, blocks * steps)
+    outputs, kept, read_states, ends = [], [], [], []
+    for block, (hidden, cell) in enumerate(zip(tf.split(h, blocks), tf.split(c, blocks), strict=True)):
+        with tf.control_dependencies(outputs[-1:]):  # one block after the other, or they push each other out
+            hidden, cell = tf.identity(hidden), tf.identity(cell)
+        for t in range(steps):
+            before = read(hidden, block)
+            i, f, g, o = tf.split(projected[block * steps + t] + before @ recurrent_kernel, 4, axis=1)
+            i, f, g, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(g), tf.sigmoid(o)
+            cell_before, cell = cell, f * cell + i * g
+            squashed = tf.tanh(cell)
+            hidden = o * squashed
+            read_states.append(before)
+            outputs.append(hidden)
+            kept.append((i, f, g, o, cell_before, squashed))
+        ends.append((hidden, cell))
 
     def gradient(d_outputs: tf.Tensor, d_h: tf.Tensor, d_c: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        d_steps = tf.unstack(d_outputs, axis=1)
-        transposed = tf.transpose(recurrent_kernel)  # once: a product with it as it stands takes up to twice as long
-        d_z: list[Any] = [None] * steps
-        for t in reversed(range(steps)):
-            i, f, g, o, squashed = gates[t]
-            # How much each of the products z moves the cell state, the last one the output. They wait for no later
-            # step, so they are made out of the chain.
-            slopes = tf.concat(
-                [g * (i - i * i), cells[t] * (f - f * f), i - i * (g * g), squashed * (o - o * o)], axis=1
-            )
-            d_h += d_steps[t]
-            d_c += d_h * (o - o * (squashed * squashed))
-            d_z[t] = tf.concat([d_c, d_c, d_c, d_h], axis=1) * slopes
-            d_h = read(d_z[t] @ transposed)
-            d_c *= f
-        d_all = tf.concat(d_z, axis=0)  # (T·B, 4U)
-        d_x = tf.reshape(tf.matmul(d_all, kernel, transpose_b=True), (steps, -1, width))
+        # Once: a product with them as they stand takes up to twice as long.
+        transposed, transposed_recurrent = tf.transpose(kernel), tf.transpose(recurrent_kernel)
+        d_steps = tf.split(by_step(d_outputs), blocks * steps)
+        d_z: list[Any] = [None] * (blocks * steps)
+        d_starts: list[Any] = []
+        for block, (d_hidden, d_cell) in enumerate(zip(tf.split(d_h, blocks), tf.split(d_c, blocks), strict=True)):
+            with tf.control_dependencies(d_starts[-1] if d_starts else []):
+                d_hidden, d_cell = tf.identity(d_hidden), tf.identity(d_cell)
+            for place in reversed(range(block * steps, (block + 1) * steps)):
+                i, f, g, o, cell_before, squashed = kept[place]
+                # How much each of the products z moves the cell state, the last one the output. They wait for no later
+                # step, so they are made out of the chain.
+                slopes = tf.concat(
+                    [g * (i - i * i), cell_before * (f - f * f), i - i * (g * g), squashed * (o - o * o)], axis=1
+                )
+                d_hidden += d_steps[place]
+                d_cell += d_hidden * (o - o * (squashed * squashed))
+                d_z[place] = tf.concat([d_cell, d_cell, d_cell, d_hidden], axis=1) * slopes
+                d_hidden = read(d_z[place] @ transposed_recurrent, block)
+                d_cell *= f
+            d_starts.append((d_hidden, d_cell))
+        d_all = tf.concat(d_z, axis=0)  # (B·T, 4U), in the order of `by_step`
         return (
-            tf.transpose(d_x, (1, 0, 2)),
-            d_h,
-            d_c,
+            by_row(d_all @ transposed),
+            *(tf.concat(parts, axis=0) for parts in zip(*d_starts, strict=True)),
             tf.matmul(flat, d_all, transpose_a=True),
-            tf.matmul(tf.concat(before, axis=0), d_all, transpose_a=True),
+            tf.matmul(tf.concat(read_states, axis=0), d_all, transpose_a=True),
             tf.reduce_sum(d_all, axis=0),
         )
 
-    return (tf.stack(hidden[1:], axis=1), hidden[-1], cells[-1]), gradient
+    ended = (tf.concat(parts, axis=0) for parts in zip(*ends, strict=True))
+    return (by_row(tf.concat(outputs, axis=0)), *ended), gradient
+
+
+def _rows_together(rows: int, units: int) -> int:
+    """Rows of a batch that go through the steps side by side.
+
+    A few, where the gates of all would not stay in the cache of a core beside what else a step reads and writes.
+    """
+    if rows * 4 * units < _GATES:
+        return rows
+    return next(size for size in range(min(rows, _ROWS_TOGETHER), rows + 1) if rows % size == 0)
 
 
 def _full_loss(hidden: tf.Tensor, rows: tf.Tensor, bias: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> Any:
