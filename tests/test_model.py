@@ -179,7 +179,7 @@ def test_masking_skips_words_whose_vector_is_zero():
 
 def test_a_bidirectional_model_reads_the_window_both_ways():
     model = build_model(make(bidirectional=True, context=N), make_matrix())
-    weights = get_weights(model)
+    weights = {name: weight.copy() for name, weight in get_weights(model).items()}
     for part in ("kernel", "recurrent_kernel", "bias"):
         weights[f"recurrent_1/forward/{part}"][:] = 0
     set_weights(model, weights)

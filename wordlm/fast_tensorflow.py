@@ -14,7 +14,8 @@ import tensorflow as tf
 
 # Rows of a batch that are worth a core of their own.
 _ROWS = 4
-# Gates of a step that a core works on at once, 128 KB; where they would be more, rows that it takes together. By trial.
+# From so many gates in a step on, 128 KB, rows that a core takes through all steps before the next ones. By trial; it
+# is presumably the core's cache that counts.
 _GATES, _ROWS_TOGETHER = 1 << 15, 8
 # Logits in a block of the full softmax: 32 MB.
 _LOGITS = 1 << 23
@@ -231,9 +232,11 @@ def _lstm(
 
 
 def _rows_together(rows: int, units: int) -> int:
-    """Rows of a batch that go through the steps side by side.
+    """Rows of a batch that go through the steps side by side: a few, where the gates of all take much memory.
 
-    A few, where the gates of all would not stay in the cache of a core beside what else a step reads and writes.
+    Example:
+        >>> _rows_together(16, units=320), _rows_together(16, units=512)
+        (16, 8)
     """
     if rows * 4 * units < _GATES:
         return rows

@@ -13,15 +13,15 @@ from wordlm.config import ModelConfig, TrainConfig, configure
 from wordlm.layout import weight_shapes
 
 # Share of the rate of matrix products at which training does its own; the rest of its time goes into everything else.
-EFFICIENCY = 0.5
+EFFICIENCY = 0.6
 # Seconds that are not for learning: reading the text, starting Keras, compiling, saving; a third of the time at most.
 RESERVE = 10.0
 # From the experiments. The presets by size, with the fewest epochs with which each is better than the one before it,
 LEAST_EPOCHS = {"small": 0.0, "medium": 8.0, "large": 12.0}
 # the least text that it is for,
 LEAST_WORDS = {"small": 0, "medium": 50_000, "large": 300_000}
-# and the most epochs that are of use: a small text is learned before the time is up.
-MOST_EPOCHS = {"small": 40, "medium": 40, "large": 40}
+# and the most epochs that are of use: in a longer plan, a text is learned by heart while the learning rate is high.
+MOST_EPOCHS = {"small": 12, "medium": 16, "large": 16}
 # Below so many epochs, the shares of units to drop: the more often a text is read, the more is learned by heart.
 DROPOUT = [
     (5.0, {"dropout": 0.2, "input_dropout": 0.1, "recurrent_dropout": 0.0}),
@@ -38,8 +38,8 @@ class Plan:
     """A training that fits into some minutes.
 
     Example:
-        >>> print(Plan("small", {"epochs": 40}, 17_240, 13.6, minutes=2, train_tokens=122_147).describe())
-        2 minutes for 122,147 words: preset small, about 17,000 words/s, 14 epochs
+        >>> print(Plan("small", {"epochs": 12}, 17_240, 6.8, minutes=1, train_tokens=122_147).describe())
+        1 minute for 122,147 words: preset small, about 17,000 words/s, 6.8 epochs
     """
 
     preset: str
@@ -76,9 +76,9 @@ def choose(
         samples: words in the sampled softmax; 0: the full softmax.
 
     Example:
-        >>> plan = choose(minutes=2, train_tokens=122_147, vocab_size=8609, rate=2e11)
+        >>> plan = choose(minutes=1, train_tokens=122_147, vocab_size=8609, rate=2e11)
         >>> plan.preset, round(plan.epochs)
-        ('small', 13)
+        ('small', 7)
         >>> choose(minutes=10, train_tokens=122_147, vocab_size=8609, rate=2e11).preset
         'medium'
     """

@@ -176,7 +176,8 @@ class Training:
                 loss, accuracy = self._examine()
                 if position.losses:
                     shift = loss - min(position.losses)  # a look is at a part of the text
-                    if said := advice(position.shares, [look + shift for look in position.losses]):
+                    epochs = position.steps_done / position.steps
+                    if said := advice(position.shares, [look + shift for look in position.losses], epochs):
                         self.listener.message(said)
             test = self.corpus.test
             test_loss = self.examiner.examine(test)[0] if test is not None and not interrupted else None
