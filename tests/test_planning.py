@@ -13,11 +13,14 @@ from wordlm.planning import (
     LEAST_EPOCHS,
     LEAST_WORDS,
     MOST_EPOCHS,
+    SHORT,
     Plan,
     choose,
     flops_per_token,
     matrix_rate,
+    without_minutes,
 )
+from wordlm.schedule import DEFAULT_EPOCHS
 
 MINUTES = st.floats(0.01, 1e5)
 TOKENS = st.integers(1, 10**10)
@@ -139,3 +142,14 @@ def test_a_text_that_is_read_more_often_has_more_dropped():
 )  # fmt: skip
 def test_in_one_line(plan, line):
     assert plan.describe() == line
+
+
+@pytest.mark.parametrize("words", [1, SHORT - 1, SHORT, 10**9])
+def test_without_minutes_a_short_text_is_read_more_often_and_more_is_dropped(words):
+    options = without_minutes(words)
+    chosen = configure("small", **options)
+    assert chosen.train.epochs == (DEFAULT_EPOCHS if words >= SHORT else MOST_EPOCHS["small"])
+    if words >= SHORT:  # what a longer text gets is the preset as it stands
+        assert chosen == configure("small", epochs=DEFAULT_EPOCHS)
+    else:
+        assert {name: options[name] for name in DROPOUT[-1][1]} == DROPOUT[-1][1]

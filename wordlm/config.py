@@ -155,7 +155,9 @@ class ModelConfig(_Checked):
 class TrainConfig(_Checked):
     """How the network learns."""
 
-    epochs: int | None = option(None, "passes over the text, at most (default: 6, or what the minutes allow)", low=1)
+    epochs: int | None = option(
+        None, "passes over the text, at most (default: 6, or 12 below 50,000 words, or what the minutes allow)", low=1
+    )
     minutes: float | None = option(None, "wall-time budget; the learning-rate schedule ends when it does", low=0.01)
     batch_size: int = option(32, "streams (or windows) in a batch", low=1)
     sequence_length: int = option(35, "steps of truncated back-propagation through time", low=1)
@@ -163,6 +165,9 @@ class TrainConfig(_Checked):
     beta_1: float = option(0.0, "share of the gradient's running average that Adam keeps in a step", low=0, high=0.9999)
     beta_2: float = option(0.98, "the same of the gradient's square", low=0.1, high=0.99999)
     clip_norm: float = option(1.0, "largest norm of the gradient; 0 leaves it as it is", low=0)
+    weight_decay: float = option(
+        0.0, "share of the matrices of the layers that a step takes away, times the learning rate", low=0, high=100
+    )
     samples: int = option(2048, "words in the sampled softmax; 0: the full softmax always", low=0)
     unigram_bias: bool = option(True, "start the output bias at the log frequency of each word")
     unknown: float = option(

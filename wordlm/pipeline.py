@@ -28,7 +28,7 @@ from wordlm.language_model import LanguageModel
 from wordlm.loading import load
 from wordlm.model import build_model, get_weights, load_keras
 from wordlm.model_folder import check_target, checkpoint_folder
-from wordlm.planning import choose, matrix_rate
+from wordlm.planning import choose, matrix_rate, without_minutes
 from wordlm.preparation import Paths, check_vectors, find_texts, find_vectors, read_corpus
 from wordlm.progress import listening
 from wordlm.tokenizer import Tokenizer
@@ -87,12 +87,15 @@ def train(
         corpus = read_corpus(checkpoint / "corpus", sources, chosen, listener)
         vectors = find_vectors(corpus, chosen, listener)
         vector_dim = chosen.data.embedding_dim if vectors is None else vectors.matrix.shape[1]
-        if preset is None and chosen.train.minutes and not chosen.train.epochs:
-            samples, size = chosen.train.samples, len(corpus.vocabulary)
-            plan = choose(chosen.train.minutes, len(corpus.train), size, matrix_rate(), vector_dim, samples)
-            listener.message(plan.describe())
+        if preset is None and not chosen.train.epochs:
+            best = without_minutes(len(corpus.train))
+            if chosen.train.minutes:
+                samples, size = chosen.train.samples, len(corpus.vocabulary)
+                plan = choose(chosen.train.minutes, len(corpus.train), size, matrix_rate(), vector_dim, samples)
+                listener.message(plan.describe())
+                preset, best = plan.preset, plan.options
             given = {name: value for name, value in options.items() if value is not None}
-            preset, chosen = plan.preset, configure(plan.preset, **(plan.options | given))
+            chosen = configure(preset or "small", **(best | given))
         model_config = chosen.model.replace(
             vocab_size=len(corpus.vocabulary),
             embedding_dim=vector_dim + chosen.model.trained_dim,

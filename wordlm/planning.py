@@ -11,6 +11,7 @@ import numpy as np
 
 from wordlm.config import ModelConfig, TrainConfig, configure
 from wordlm.layout import weight_shapes
+from wordlm.schedule import DEFAULT_EPOCHS
 
 # Share of the rate of matrix products at which training does its own; the rest of its time goes into everything else.
 EFFICIENCY = 0.6
@@ -22,6 +23,8 @@ LEAST_EPOCHS = {"small": 0.0, "medium": 8.0, "large": 12.0}
 LEAST_WORDS = {"small": 0, "medium": 50_000, "large": 300_000}
 # and the most epochs that are of use: in a longer plan, a text is learned by heart while the learning rate is high.
 MOST_EPOCHS = {"small": 12, "medium": 16, "large": 16}
+# Without minutes, so short a text is read more often than others: its epochs have few steps.
+SHORT = 50_000
 # Below so many epochs, the shares of units to drop: the more often a text is read, the more is learned by heart.
 DROPOUT = [
     (5.0, {"dropout": 0.2, "input_dropout": 0.1, "recurrent_dropout": 0.0}),
@@ -92,13 +95,23 @@ def choose(
         epochs = tokens_per_second * seconds / max(1, train_tokens)
         if epochs >= least and train_tokens >= LEAST_WORDS[preset]:
             most = MOST_EPOCHS[preset]
-            # While the learning rate is high, the loss may stand still for long; as it falls, so does the loss.
-            patience = max(TrainConfig().patience, math.ceil(min(epochs, most) / 3))
-            options = {"epochs": most, "patience": patience} | next(
-                shares for below, shares in DROPOUT if epochs < below
-            )
+            options = {"epochs": most} | _for_epochs(min(epochs, most))
             possible.append(Plan(preset, options, tokens_per_second, min(epochs, most), minutes, train_tokens))
     return possible[-1]
+
+
+def without_minutes(train_tokens: int) -> dict[str, Any]:
+    """The options of a training for which nobody has named minutes, epochs or a preset, beside those of the first one.
+
+    Args:
+        train_tokens: words of the training text.
+
+    Example:
+        >>> without_minutes(122_147)["epochs"], without_minutes(30_000)["epochs"]
+        (6, 12)
+    """
+    epochs = MOST_EPOCHS["small"] if train_tokens < SHORT else DEFAULT_EPOCHS
+    return {"epochs": epochs} | _for_epochs(epochs)
 
 
 def flops_per_token(config: ModelConfig, outputs: int) -> float:
@@ -139,6 +152,13 @@ def matrix_rate() -> float:
         np.matmul(left, right, out=out)
         times.append(time.perf_counter() - start)
     return 2 * rows * inner * columns / float(np.median(times[1:]))
+
+
+def _for_epochs(epochs: float) -> dict[str, Any]:
+    """Dropout and patience of a plan."""
+    # While the learning rate is high, the loss may stand still for long; as it falls, so does the loss.
+    patience = max(TrainConfig().patience, math.ceil(epochs / 3))
+    return {"patience": patience} | next(shares for below, shares in DROPOUT if epochs < below)
 
 
 def _two_digits(number: float) -> int:

@@ -11,8 +11,8 @@ class Position:
     """How far a run has come, and what it has seen; saved in a checkpoint.
 
     Example:
-        >>> Position(steps=3).epoch
-        0
+        >>> Position(steps=4, steps_done=6).epochs
+        1.5
     """
 
     steps: int
@@ -36,3 +36,8 @@ class Position:
     """Of the plan that were done at each look at the validation text."""
     losses: list[float] = field(default_factory=list)
     """What was found there."""
+
+    @property
+    def epochs(self) -> float:
+        """Passes over the text that lie behind, the one that has begun as far as it has come."""
+        return self.steps_done / self.steps

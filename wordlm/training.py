@@ -176,8 +176,7 @@ class Training:
                 loss, accuracy = self._examine()
                 if position.losses:
                     shift = loss - min(position.losses)  # a look is at a part of the text
-                    epochs = position.steps_done / position.steps
-                    if said := advice(position.shares, [look + shift for look in position.losses], epochs):
+                    if said := advice(position.shares, [look + shift for look in position.losses], position.epochs):
                         self.listener.message(said)
             test = self.corpus.test
             test_loss = self.examiner.examine(test)[0] if test is not None and not interrupted else None
