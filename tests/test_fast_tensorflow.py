@@ -159,14 +159,6 @@ def test_lazy_adam_is_adam_where_every_row_is_touched(clip, betas):
         assert three == pytest.approx(one, abs=1e-6)
 
 
-def test_weights_decay_as_in_adamw():
-    gradients = [tf.constant(np.arange(12).reshape(6, 2) - 4.0, tf.float32)] * 3
-    dense = train(keras.optimizers.AdamW, gradients, weight_decay=0.3)
-    lazy = train(LazyAdam, gradients, weight_decay=0.3)
-    for one, other in zip(dense, lazy, strict=True):
-        assert other == pytest.approx(one, abs=1e-6)
-
-
 @pytest.mark.parametrize("clip", [None, 0.5])
 def test_rows_that_occur_twice_are_added_up(clip):
     indices, values = [0, 3, 0, 5, 3, 0], np.arange(12).reshape(6, 2) - 4.0

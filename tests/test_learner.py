@@ -236,19 +236,3 @@ def test_the_sequential_is_left_as_it_was():
     learner((x, NO_NEGATIVES))
     assert np.array_equal(np.asarray(network(x)), before)
     assert not network.get_layer("recurrent_1").return_state
-
-
-def test_weight_decay_is_for_the_matrices_of_the_layers():
-    """By the learning rate times the decay times what they were; the biases and the words' own numbers stay."""
-    x, y, weight = StreamBatches(text(), B, T).batch(0, 0)
-    found = {}
-    for decay in (0.0, 0.5):
-        _, learner = make(trained_dim=0, trainable_embedding=True)
-        before = [np.array(variable) for variable in learner.trainable_variables]
-        compiled(learner, weight_decay=decay).train_on_batch((x, NO_NEGATIVES), y, weight)
-        found[decay] = [np.array(variable) for variable in learner.trainable_variables]
-    names = [variable.name for variable in learner.trainable_variables]
-    assert {"kernel", "recurrent_kernel", "rows", "trained", "bias"} <= set(names)
-    for name, start, without, after in zip(names, before, *found.values(), strict=True):
-        expected = 0.01 * 0.5 * start if name.endswith("kernel") else 0
-        assert without - after == pytest.approx(np.broadcast_to(expected, start.shape), abs=1e-6)

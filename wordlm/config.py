@@ -165,9 +165,6 @@ class TrainConfig(_Checked):
     beta_1: float = option(0.0, "share of the gradient's running average that Adam keeps in a step", low=0, high=0.9999)
     beta_2: float = option(0.98, "the same of the gradient's square", low=0.1, high=0.99999)
     clip_norm: float = option(1.0, "largest norm of the gradient; 0 leaves it as it is", low=0)
-    weight_decay: float = option(
-        0.0, "share of the matrices of the layers that a step takes away, times the learning rate", low=0, high=100
-    )
     samples: int = option(2048, "words in the sampled softmax; 0: the full softmax always", low=0)
     unigram_bias: bool = option(True, "start the output bias at the log frequency of each word")
     unknown: float = option(

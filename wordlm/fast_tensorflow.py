@@ -102,18 +102,12 @@ class LazyAdam(keras.optimizers.Optimizer):
             row that was looked up in few of them is changed too much. With 0.98 that is over when it has been looked
             up some thirty times, with 0.999 a thousand.
         clip_norm: largest norm of all gradients together. Keras' own `global_clipnorm` makes them dense.
-        weight_decay: as in `keras.optimizers.AdamW`, of all rows of what it is not excluded from.
     """
 
     def __init__(
-        self,
-        learning_rate: float,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        clip_norm: float | None = None,
-        weight_decay: float | None = None,
+        self, learning_rate: float, beta_1: float = 0.9, beta_2: float = 0.999, clip_norm: float | None = None
     ) -> None:
-        super().__init__(learning_rate, weight_decay=weight_decay)
+        super().__init__(learning_rate)
         self.beta_1, self.beta_2, self.clip_norm, self.epsilon = beta_1, beta_2, clip_norm, 1e-7
 
     def build(self, variables: list[Any]) -> None:

@@ -193,16 +193,12 @@ class Learner(keras.Model):
 
 def make_optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
     """Adam with clipping by the norm of all gradients together; rows left out of a step cost nothing."""
-    betas, decay, clip_norm = (config.beta_1, config.beta_2), config.weight_decay or None, config.clip_norm or None
     if keras.backend.backend() == "tensorflow":
         from wordlm.fast_tensorflow import LazyAdam
 
-        optimizer: Any = LazyAdam(config.learning_rate, *betas, clip_norm, decay)
-    else:
-        optimizer = keras.optimizers.Adam(config.learning_rate, *betas, weight_decay=decay, global_clipnorm=clip_norm)
-    # The numbers of all words in every step would take longer than what the step learns.
-    optimizer.exclude_from_weight_decay(var_names=["rows", "trained", "bias"])
-    return optimizer
+        return LazyAdam(config.learning_rate, config.beta_1, config.beta_2, config.clip_norm)
+    betas = config.beta_1, config.beta_2
+    return keras.optimizers.Adam(config.learning_rate, *betas, global_clipnorm=config.clip_norm or None)
 
 
 def spread_over_cores(batch_size: int) -> int:
