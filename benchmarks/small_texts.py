@@ -4,10 +4,10 @@
     python benchmarks/small_texts.py --vectors [FILE...] [--minutes 5]
 
 Validation perplexities on the held-out end of each text, every token counted, `<eos>` and `<unk>` too. All trainings
-have the same minutes, start and end included. Kneser-Ney is of order 5, interpolated, fitted to the very ids that the
-network learns from. Where these hold no `<unk>`, it thinks little of the new words behind them; so there is a second
-one, which learns what they are as the network does: words are hidden from it that the network has as `<unk>` in its
-first epoch. It is the harder one to beat.
+have the same minutes, start and end included; the default preset may be done sooner. Kneser-Ney is of order 5,
+interpolated, fitted to the very ids that the network learns from. Where these hold no `<unk>`, it thinks little of the
+new words behind them; so there is a second one, which learns what they are as the network does: words are hidden from
+it that the network has as `<unk>` in its first epoch. It is the harder one to beat.
 
 --vectors: the default preset with its frozen vectors of GloVe; with frozen vectors of the same size that are random,
 each number with GloVe's mean and spread in its dimension, a vector for every spelling in lower case, which is how GloVe

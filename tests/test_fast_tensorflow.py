@@ -1,11 +1,18 @@
+import doctest
+
 import numpy as np
 import pytest
 
 keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
 
-from wordlm import softmax  # noqa: E402
+from wordlm import fast_tensorflow, softmax  # noqa: E402
 from wordlm.fast_tensorflow import LazyAdam, _rows_together, full_loss, lstm, spread_over_cores  # noqa: E402
+
+
+def test_docstrings():
+    result = doctest.testmod(fast_tensorflow)
+    assert result.failed == 0 < result.attempted
 
 
 @pytest.mark.parametrize("compiled", [False, True])

@@ -20,7 +20,6 @@ from wordlm.planning import (
     matrix_rate,
     without_minutes,
 )
-from wordlm.schedule import DEFAULT_EPOCHS
 
 MINUTES = st.floats(0.01, 1e5)
 TOKENS = st.integers(1, 10**10)
@@ -148,8 +147,8 @@ def test_in_one_line(plan, line):
 def test_without_minutes_a_short_text_is_read_more_often_and_more_is_dropped(words):
     options = without_minutes(words)
     chosen = configure("small", **options)
-    assert chosen.train.epochs == (DEFAULT_EPOCHS if words >= SHORT else MOST_EPOCHS["small"])
     if words >= SHORT:  # what a longer text gets is the preset as it stands
-        assert chosen == configure("small", epochs=DEFAULT_EPOCHS)
+        assert chosen == configure("small")
     else:
+        assert chosen.train.epochs == MOST_EPOCHS["small"]
         assert {name: options[name] for name in DROPOUT[-1][1]} == DROPOUT[-1][1]

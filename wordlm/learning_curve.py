@@ -41,7 +41,7 @@ REPEATS = 2.0
 GAIN = 0.33
 """What an e-fold of new text brings, in nats."""
 LEAST_GAIN = 0.02
-"""Less is no gain: the rule errs by as much."""
+"""Less is no gain: the rule errs by more."""
 
 
 @dataclass(frozen=True)

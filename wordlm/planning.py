@@ -11,7 +11,6 @@ import numpy as np
 
 from wordlm.config import ModelConfig, TrainConfig, configure
 from wordlm.layout import weight_shapes
-from wordlm.schedule import DEFAULT_EPOCHS
 
 # Share of the rate of matrix products at which training does its own; the rest of its time goes into everything else.
 EFFICIENCY = 0.6
@@ -103,14 +102,18 @@ def choose(
 def without_minutes(train_tokens: int) -> dict[str, Any]:
     """The options of a training for which nobody has named minutes, epochs or a preset, beside those of the first one.
 
+    A text that is not short has none: the defaults stand, and minutes may still be named when training is resumed.
+
     Args:
         train_tokens: words of the training text.
 
     Example:
-        >>> without_minutes(122_147)["epochs"], without_minutes(30_000)["epochs"]
-        (6, 12)
+        >>> without_minutes(30_000)["epochs"], without_minutes(122_147)
+        (12, {})
     """
-    epochs = MOST_EPOCHS["small"] if train_tokens < SHORT else DEFAULT_EPOCHS
+    if train_tokens >= SHORT:
+        return {}
+    epochs = MOST_EPOCHS["small"]
     return {"epochs": epochs} | _for_epochs(epochs)
 
 
