@@ -11,7 +11,9 @@ from wordlm.config import ModelConfig, configure
 from wordlm.planning import (
     DROPOUT,
     LEAST_EPOCHS,
+    LEAST_READ,
     LEAST_WORDS,
+    LONG,
     MOST_EPOCHS,
     SHORT,
     Plan,
@@ -34,7 +36,7 @@ def test_docstrings():
 
 
 def test_every_preset_of_the_tables_is_one_and_the_first_needs_nothing():
-    assert list(MOST_EPOCHS) == SIZES
+    assert list(MOST_EPOCHS) == list(LEAST_READ) == list(LEAST_WORDS) == SIZES
     assert LEAST_EPOCHS[SIZES[0]] == 0
     units = [configure(preset).model.units for preset in SIZES]
     assert units == sorted(units)
@@ -104,7 +106,8 @@ def test_any_plan_can_be_trained_and_told(minutes, tokens, words, rate):
     plan = choose(minutes, tokens, words, rate)
     options = configure(plan.preset, minutes=minutes, **plan.options)
     assert options.train.epochs == MOST_EPOCHS[plan.preset]
-    assert LEAST_EPOCHS[plan.preset] <= plan.epochs <= options.train.epochs
+    assert plan.epochs <= options.train.epochs
+    assert plan.epochs >= LEAST_EPOCHS[plan.preset] or plan.epochs * tokens >= LEAST_READ[plan.preset] * (1 - 1e-9)
     assert plan.preset in plan.describe()
     assert "\n" not in plan.describe()
 
@@ -127,6 +130,17 @@ def test_a_text_that_is_read_more_often_has_more_dropped():
     for name in DROPOUT[0][1]:
         shares = [shares[name] for _, shares in DROPOUT]
         assert shares == sorted(shares)
+
+
+def test_a_long_text_is_worth_a_larger_model_sooner_and_has_less_dropped():
+    minutes = 15  # a million words read by medium at this rate are eight epochs of a text of 125,000
+    long, short = (choose(minutes, tokens, 10**4, 2e11) for tokens in (LONG, LONG // 2))
+    assert long.preset == "medium"
+    assert long.epochs < LEAST_EPOCHS["medium"]
+    assert long.epochs * LONG >= LEAST_READ["medium"]
+    assert choose(2, LONG, 10**4, 2e11).preset == "small"
+    both = [options["dropout"] for options in (long.options, short.options)]
+    assert both[0] < both[1]
 
 
 @pytest.mark.parametrize(

@@ -18,13 +18,17 @@ EFFICIENCY = 0.6
 RESERVE = 10.0
 # From the experiments. The presets by size, with the fewest epochs with which each is better than the one before it,
 LEAST_EPOCHS = {"small": 0.0, "medium": 8.0, "large": 12.0}
+# or the fewest words that it reads in all,
+LEAST_READ = {"small": 0.0, "medium": 4e6, "large": math.inf}
 # the least text that it is for,
 LEAST_WORDS = {"small": 0, "medium": 50_000, "large": 300_000}
 # and the most epochs that are of use: in a longer plan, a text is learned by heart while the learning rate is high.
 MOST_EPOCHS = {"small": 12, "medium": 16, "large": 16}
 # Without minutes, so short a text is read more often than others: its epochs have few steps.
 SHORT = 50_000
-# Below so many epochs, the shares of units to drop: the more often a text is read, the more is learned by heart.
+# Below so many epochs, the shares of units to drop: the more often a text is read, the more is learned by heart;
+# twice as many for a text of so many words.
+LONG = 1_500_000
 DROPOUT = [
     (5.0, {"dropout": 0.2, "input_dropout": 0.1, "recurrent_dropout": 0.0}),
     (8.0, {"dropout": 0.4, "input_dropout": 0.3, "recurrent_dropout": 0.3}),
@@ -67,7 +71,7 @@ class Plan:
 def choose(
     minutes: float, train_tokens: int, vocab_size: int, rate: float, vector_dim: int = 50, samples: int = 2048
 ) -> Plan:
-    """The largest preset that reads the text often enough in the time. More time never means a smaller one.
+    """The largest preset that reads enough of the text in the time. More time never means a smaller one.
 
     Args:
         minutes: for all, from reading the text to saving the model; above 0.
@@ -92,9 +96,10 @@ def choose(
         model = model.replace(vocab_size=max(3, vocab_size), embedding_dim=vector_dim + model.trained_dim)
         tokens_per_second = EFFICIENCY * rate / flops_per_token(model, outputs)
         epochs = tokens_per_second * seconds / max(1, train_tokens)
-        if epochs >= least and train_tokens >= LEAST_WORDS[preset]:
+        is_enough = epochs >= least or epochs * train_tokens >= LEAST_READ[preset]
+        if is_enough and train_tokens >= LEAST_WORDS[preset]:
             most = MOST_EPOCHS[preset]
-            options = {"epochs": most} | _for_epochs(min(epochs, most))
+            options = {"epochs": most} | _for_epochs(min(epochs, most), train_tokens)
             possible.append(Plan(preset, options, tokens_per_second, min(epochs, most), minutes, train_tokens))
     return possible[-1]
 
@@ -114,7 +119,7 @@ def without_minutes(train_tokens: int) -> dict[str, Any]:
     if train_tokens >= SHORT:
         return {}
     epochs = MOST_EPOCHS["small"]
-    return {"epochs": epochs} | _for_epochs(epochs)
+    return {"epochs": epochs} | _for_epochs(epochs, train_tokens)
 
 
 def flops_per_token(config: ModelConfig, outputs: int) -> float:
@@ -157,11 +162,12 @@ def matrix_rate() -> float:
     return 2 * rows * inner * columns / float(np.median(times[1:]))
 
 
-def _for_epochs(epochs: float) -> dict[str, Any]:
+def _for_epochs(epochs: float, train_tokens: int) -> dict[str, Any]:
     """Dropout and patience of a plan."""
     # While the learning rate is high, the loss may stand still for long; as it falls, so does the loss.
     patience = max(TrainConfig().patience, math.ceil(epochs / 3))
-    return {"patience": patience} | next(shares for below, shares in DROPOUT if epochs < below)
+    slower = 2 if train_tokens >= LONG else 1
+    return {"patience": patience} | next(shares for below, shares in DROPOUT if epochs < slower * below)
 
 
 def _two_digits(number: float) -> int:
