@@ -133,8 +133,7 @@ def test_a_text_that_is_read_more_often_has_more_dropped():
 
 
 def test_a_long_text_is_worth_a_larger_model_sooner_and_has_less_dropped():
-    minutes = 15  # a million words read by medium at this rate are eight epochs of a text of 125,000
-    long, short = (choose(minutes, tokens, 10**4, 2e11) for tokens in (LONG, LONG // 2))
+    long, short = (choose(20, tokens, 10**4, 2e11) for tokens in (LONG, LONG - 1))
     assert long.preset == "medium"
     assert long.epochs < LEAST_EPOCHS["medium"]
     assert long.epochs * LONG >= LEAST_READ["medium"]
