@@ -158,9 +158,10 @@ def batches_of(options: Any, corpus: Any) -> Any:
 
 
 def preset_wordlm(spec: dict[str, Any]) -> Way:
+    from wordlm.batches import fitting_batch_size
     from wordlm.learner import spread_over_cores
     from wordlm.progress import Display
-    from wordlm.training import Training, fitting_batch_size
+    from wordlm.training import Training
 
     options, config, matrix, corpus = network_of(spec)
     spread_over_cores(fitting_batch_size(len(corpus.train), config, options.train))  # before the network is built

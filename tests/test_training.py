@@ -222,6 +222,35 @@ def test_the_last_part_learns_from_the_full_softmax(corpus, tmp_path, monkeypatc
     assert sampled == [True] * round(0.75 * steps) + [False] * (steps - round(0.75 * steps))
 
 
+def test_what_is_kept_for_the_end_follows_the_machine(corpus, tmp_path, monkeypatch):
+    """Something else ran while it was planned; then there is more time for learning than it seemed."""
+    training = toy_training(corpus, tmp_path, epochs=2, minutes=10)
+    real, rates = training.examiner.examine, []
+
+    def examine(ids, limit=None):
+        found = real(ids, limit)
+        rates.append(training.examiner.tokens_per_second)
+        training.examiner.tokens_per_second = 1 if len(rates) <= 2 else 1000
+        return found
+
+    monkeypatch.setattr(training.examiner, "examine", examine)
+    training._plan_the_end()
+    busy = training.closing
+    training.run()
+    assert busy > len(corpus.valid) > training.closing > module.SAVING_SECONDS
+
+
+def test_the_time_that_is_left_knows_of_the_full_softmax(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "REPORT_SECONDS", 0)
+    training = toy_training(corpus, tmp_path, epochs=2, samples=4)
+    assert training.finish_cost > 1.3
+    assert toy_training(corpus, tmp_path, epochs=2, samples=0).finish_cost == 1
+    training.run()
+    *_, last = training.listener.steps
+    assert (last.done, last.seconds_left) == (1, 0)
+    assert all(step.seconds_left > 0 for step in training.listener.steps[:-1])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("minutes", [0.1, 0.2])
 def test_minutes(corpus, tmp_path, minutes):

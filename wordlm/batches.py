@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wordlm.config import ModelConfig, TrainConfig
 from wordlm.errors import OptionError
 from wordlm.rare_words import RareWords
 from wordlm.vocab import EOS, PAD
@@ -158,6 +159,17 @@ def permute(indices: np.ndarray, n: int, key: tuple[int, ...]) -> np.ndarray:
         out[todo] = (left << np.uint64(half)) | right
         todo = out >= n
     return out.astype(np.int64)
+
+
+def fitting_batch_size(tokens: int, model_config: ModelConfig, config: TrainConfig) -> int:
+    """Small texts take fewer streams than asked for, so that an epoch still has some steps.
+
+    Example:
+        >>> fitting_batch_size(1000, ModelConfig(), TrainConfig(batch_size=32, sequence_length=35))
+        7
+    """
+    per_row = 1 if model_config.context else config.sequence_length
+    return max(1, min(config.batch_size, tokens // (4 * per_row)))
 
 
 def _at(ids: np.ndarray, positions: np.ndarray, rare: RareWords | None, epoch: int) -> np.ndarray:

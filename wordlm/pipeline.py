@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wordlm import generation
+from wordlm.batches import fitting_batch_size
 from wordlm.bundle import save_bundle
 from wordlm.checkpoint import has_checkpoint, read_info
 from wordlm.config import ModelConfig, SamplingConfig, TextConfig, TrainConfig, configure
@@ -170,7 +171,7 @@ def _run(
     import keras
 
     from wordlm.learner import spread_over_cores
-    from wordlm.training import Training, fitting_batch_size
+    from wordlm.training import Training
 
     spread_over_cores(fitting_batch_size(len(corpus.train), model_config, config))
     tokenizer = Tokenizer(text)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from wordlm.config import TrainConfig
 
 DEFAULT_EPOCHS = 6
 WARM_UP = 0.02
+# The last part of the plan, which learns from the full softmax.
+FINISH = 0.04
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,14 @@ class Schedule:
             return None
         return (self.config.epochs or DEFAULT_EPOCHS) * self.steps
 
+    @property
+    def total_seconds(self) -> float | None:
+        """Wall time for all steps, or None if the epochs alone decide."""
+        if self.config.minutes is None:
+            return None
+        # Even where all the rest takes longer than the budget, a tenth of it is for learning.
+        return max(self.config.minutes * 60 - self.reserve, self.config.minutes * 6)
+
     def done(self, step: int, seconds: float) -> float:
         """The share of the plan that lies behind, 0 to 1: of the steps or of the time, whichever is further.
 
@@ -49,10 +60,34 @@ class Schedule:
         shares = [0.0]
         if self.total_steps is not None:
             shares.append(step / self.total_steps)
-        if self.config.minutes is not None:
-            # Even where all the rest takes longer than the budget, a tenth of it is for learning.
-            shares.append(seconds / max(self.config.minutes * 60 - self.reserve, self.config.minutes * 6))
+        if self.total_seconds is not None:
+            shares.append(seconds / self.total_seconds)
         return min(1.0, max(shares))
+
+    def seconds_left(self, step: int, seconds: float, finish_cost: float = 1.0) -> float:
+        """Wall time that the rest of the plan will take at the pace so far.
+
+        Args:
+            step: steps since training began.
+            seconds: wall time spent on them.
+            finish_cost: how many times as long a step takes in the last part.
+
+        Example:
+            >>> schedule = Schedule(TrainConfig(epochs=1), steps=100)
+            >>> [round(schedule.seconds_left(48, 48, finish_cost)) for finish_cost in (1, 5)]
+            [52, 68]
+        """
+        left = [math.inf]
+        if self.total_steps is not None and step:
+
+            def cost(done: float) -> float:
+                return done + (finish_cost - 1) * max(0.0, done - (1 - FINISH))
+
+            spent = cost(step / self.total_steps)
+            left.append(seconds * max(0.0, cost(1.0) / spent - 1))
+        if self.total_seconds is not None:
+            left.append(max(0.0, self.total_seconds - seconds))
+        return min(left)
 
     def learning_rate(self, done: float) -> float:
         """The learning rate where this share of the plan is done."""

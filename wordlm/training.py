@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from wordlm.batches import StreamBatches, WindowBatches
+from wordlm.batches import StreamBatches, WindowBatches, fitting_batch_size
 from wordlm.checkpoint import read_checkpoint, write_checkpoint
 from wordlm.config import ModelConfig, TrainConfig
 from wordlm.corpus import Corpus
@@ -21,32 +21,22 @@ from wordlm.examiner import Examiner
 from wordlm.interrupt import interruptible
 from wordlm.learner import JIT, Learner, make_optimizer
 from wordlm.learning_curve import advice, forecast
+from wordlm.planning import flops_per_token
 from wordlm.position import Position
 from wordlm.rare_words import RareWords
 from wordlm.reports import Epoch, Listener, Outcome, Step
-from wordlm.schedule import Schedule
+from wordlm.schedule import FINISH, Schedule
 from wordlm.softmax import NegativeSampler
 
 # Enough words for a perplexity to within two or three per cent, few enough for seconds.
 QUICK_LOOK = 32_768
 # Ten looks in a plan of minutes, between the epochs if need be, tell what to expect; they take a fiftieth of its time.
 LOOKS, LOOKING = 10, 0.02
-# The last part of the plan learns from the full softmax, if it is longer than the seconds of compiling that.
-FINISH, COMPILING = 0.04, 5
+# The full softmax is worth its seconds of compiling where the last part of the plan is longer than they are.
+COMPILING = 5
 CHECKPOINT_SECONDS = 120
 SAVING_SECONDS = 2
 REPORT_SECONDS = 0.5
-
-
-def fitting_batch_size(tokens: int, model_config: ModelConfig, config: TrainConfig) -> int:
-    """Small texts take fewer streams than asked for, so that an epoch still has some steps.
-
-    Example:
-        >>> fitting_batch_size(1000, ModelConfig(), TrainConfig(batch_size=32, sequence_length=35))
-        7
-    """
-    per_row = 1 if model_config.context else config.sequence_length
-    return max(1, min(config.batch_size, tokens // (4 * per_row)))
 
 
 class Training:
@@ -97,6 +87,9 @@ class Training:
         self.position = Position(self.batches.steps)
         is_estimated = 0 < config.samples < model_config.vocab_size // 2
         sampler = NegativeSampler(counts, config.samples) if is_estimated else None
+        words = model_config.vocab_size
+        all_words, some = (flops_per_token(model_config, n) for n in (words, config.samples + 1 if sampler else words))
+        self.finish_cost = all_words / some  # of a step with the full softmax
         self.learner = Learner(network, model_config, size, sampler)
         if config.unigram_bias:
             smoothed = counts + 0.1
@@ -230,11 +223,11 @@ class Training:
             self._report(loss)
 
     def _report(self, loss: float) -> None:
-        position, done = self.position, self._done()
-        left = (1 - done) / done * self._learning_seconds() if done else math.inf
+        position = self.position
+        left = self.schedule.seconds_left(position.steps_done, self._learning_seconds(), self.finish_cost)
         end = forecast(position.shares, position.losses)
         expected = None if end is None else _perplexity(end.loss)
-        step = Step(position.epoch + 1, position.step, position.steps, loss, self._rate(), done, left, expected)
+        step = Step(position.epoch + 1, position.step, position.steps, loss, self._rate(), self._done(), left, expected)
         self.listener.step(step)
 
     def _end_epoch(self) -> None:
@@ -274,6 +267,7 @@ class Training:
     def _look(self) -> tuple[float, float]:
         """As `_examine`, and kept for what is to be expected."""
         loss, accuracy = self._examine(self.look)
+        self._keep_for_the_end()  # the machine may have been busy at the start, or may be now
         self.position.shares.append(self._done())
         self.position.losses.append(loss)
         return loss, accuracy
@@ -297,9 +291,13 @@ class Training:
         rate = self.examiner.tokens_per_second or 1
         seconds = LOOKING / LOOKS * 60 * (self.config.minutes or math.inf)
         self.look = round(min(QUICK_LOOK, max(QUICK_LOOK // 4, rate * seconds)))
+        self._keep_for_the_end()
+
+    def _keep_for_the_end(self) -> None:
+        """What the end takes by the latest examination."""
         parts = [self.corpus.valid, *([self.corpus.test] if self.corpus.test is not None else [])]
         tokens = sum(map(len, parts)) + min(self.look, len(self.corpus.valid))
-        self.closing = SAVING_SECONDS + tokens / rate
+        self.closing = SAVING_SECONDS + tokens / (self.examiner.tokens_per_second or 1)
 
     def _variables(self) -> dict[str, keras.Variable]:
         """All that training changes: weights, carried state, random state, optimizer."""
