@@ -17,8 +17,8 @@ _ROWS = 4
 # From so many gates in a step on, 128 KB, rows that a core takes through all steps before the next ones. By trial; it
 # is presumably the core's cache that counts.
 _GATES, _ROWS_TOGETHER = 1 << 15, 8
-# Logits in a block of the full softmax: 32 MB.
-_LOGITS = 1 << 23
+# Logits in a block of the full softmax, 16 MB, and rows that it has at least: each block's (V, d) gradient is added up.
+_LOGITS, _LEAST_ROWS = 1 << 22, 32
 
 
 def spread_over_cores(batch_size: int) -> int:
@@ -244,21 +244,25 @@ def _rows_together(rows: int, units: int) -> int:
 
 
 def _full_loss(hidden: tf.Tensor, rows: tf.Tensor, bias: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> Any:
-    size = max(1, _LOGITS // rows.shape[0])
+    size = max(_LEAST_ROWS, _LOGITS // rows.shape[0])
     total, d_rows, d_bias = tf.zeros(()), tf.zeros_like(rows), tf.zeros_like(bias)
     d_hidden = []
     for start in range(0, hidden.shape[0], size):
         h, target, weight = (array[start : start + size] for array in (hidden, targets, weights))
         with tf.control_dependencies([d_rows]):  # one block after the other, for the memory's sake
             logits = tf.matmul(h, rows, transpose_b=True) + bias
-        normalizers = tf.reduce_logsumexp(logits, axis=1)
-        total += tf.reduce_sum(weight * (normalizers - tf.gather(logits, target, batch_dims=1)))
-        slopes = tf.exp(logits - normalizers[:, None]) * weight[:, None]
-        weight = weight[:, None]
-        # Less the targets' own part, which is one row each.
-        d_hidden.append(slopes @ rows - weight * tf.gather(rows, target))
-        d_rows = tf.tensor_scatter_nd_sub(d_rows + tf.matmul(slopes, h, transpose_a=True), target[:, None], weight * h)
-        d_bias = tf.tensor_scatter_nd_sub(d_bias + tf.reduce_sum(slopes, axis=0), target[:, None], weight[:, 0])
+        greatest, of_targets = tf.reduce_max(logits, axis=1), tf.gather(logits, target, batch_dims=1)
+        with tf.control_dependencies([greatest, of_targets]):  # then nobody needs the logits: they are written over
+            exponentials = tf.exp(logits - greatest[:, None])
+        sums = tf.reduce_sum(exponentials, axis=1)
+        total += tf.reduce_sum(weight * (greatest + tf.math.log(sums) - of_targets))
+        with tf.control_dependencies([sums]):
+            slopes = exponentials * (weight / sums)[:, None]
+        places = tf.stack([tf.range(h.shape[0]), tf.cast(target, tf.int32)], axis=1)
+        slopes = tf.tensor_scatter_nd_sub(slopes, places, weight)
+        d_hidden.append(slopes @ rows)
+        d_rows += tf.matmul(slopes, h, transpose_a=True)
+        d_bias += tf.reduce_sum(slopes, axis=0)
 
     def gradient(d_total: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return d_total * tf.concat(d_hidden, axis=0), d_total * d_rows, d_total * d_bias
