@@ -1,4 +1,5 @@
 import doctest
+from functools import partial
 
 import numpy as np
 import pytest
@@ -118,8 +119,9 @@ def test_parts_are_even_and_not_too_small(cores, batch_size, parts, monkeypatch)
     assert spread_over_cores(batch_size) == parts
 
 
+@pytest.mark.parametrize("parts", [1, 2, 4])
 @pytest.mark.parametrize("block", [1, 3, 7, 100])
-def test_the_full_loss_in_blocks_is_the_full_loss(block, monkeypatch):
+def test_the_full_loss_in_blocks_is_the_full_loss(block, parts, monkeypatch):
     """The loss and its gradients, words that are targets twice and weights of 0 among them."""
     monkeypatch.setattr("wordlm.fast_tensorflow._LOGITS", block * 11)
     monkeypatch.setattr("wordlm.fast_tensorflow._LEAST_ROWS", 1)
@@ -128,7 +130,7 @@ def test_the_full_loss_in_blocks_is_the_full_loss(block, monkeypatch):
     targets = np.array([3, 0, 3, 10, 3, 7, 0], "int32")
     weights = np.array([1, 0.5, 2, 0, 1, 1, 1], "float32")
     found = []
-    for function in (full_loss, softmax.full_loss):
+    for function in (partial(full_loss, parts=parts), softmax.full_loss):
         with tf.GradientTape() as tape:
             loss = function(*variables, targets, weights)
             scaled = 3 * loss

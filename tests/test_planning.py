@@ -138,6 +138,8 @@ def test_a_long_text_is_worth_a_larger_model_sooner_and_has_less_dropped():
     assert long.epochs < LEAST_EPOCHS["medium"]
     assert long.epochs * LONG >= LEAST_READ["medium"]
     assert choose(2, LONG, 10**4, 2e11).preset == "small"
+    assert choose(60, LONG, 10**4, 2e11).preset == "large"
+    assert choose(600, LONG - 1, 10**4, 2e11).preset == "medium"
     both = [options["dropout"] for options in (long.options, short.options)]
     assert both[0] < both[1]
 
@@ -156,12 +158,20 @@ def test_in_one_line(plan, line):
     assert plan.describe() == line
 
 
-@pytest.mark.parametrize("words", [1, SHORT - 1, SHORT, 10**9])
+@pytest.mark.parametrize("words", [1, SHORT - 1])
 def test_without_minutes_a_short_text_is_read_more_often_and_more_is_dropped(words):
     options = without_minutes(words)
-    chosen = configure("small", **options)
-    if words >= SHORT:  # what a longer text gets is the preset as it stands
-        assert chosen == configure("small")
-    else:
-        assert chosen.train.epochs == MOST_EPOCHS["small"]
-        assert {name: options[name] for name in DROPOUT[-1][1]} == DROPOUT[-1][1]
+    assert configure("small", **options).train.epochs == MOST_EPOCHS["small"]
+    assert {name: options[name] for name in DROPOUT[-1][1]} == DROPOUT[-1][1]
+
+
+@pytest.mark.parametrize("words", [SHORT, LONG - 1])
+def test_without_minutes_other_texts_get_the_preset_as_it_stands(words):
+    assert configure("small", **without_minutes(words)) == configure("small")
+
+
+@pytest.mark.parametrize("words", [LONG, 10**9])
+def test_without_minutes_less_is_dropped_of_a_long_text(words):
+    options = without_minutes(words)
+    assert {name: options[name] for name in DROPOUT[0][1]} == DROPOUT[0][1]
+    assert configure("small", **options).train.epochs is None

@@ -16,12 +16,12 @@ _FILE = "state.npz"
 _INFO = "__info__"
 
 
-def write_checkpoint(folder: str | Path, arrays: Mapping[str, np.ndarray], info: Mapping[str, Any]) -> None:
+def write_checkpoint(folder: str | Path, arrays: Mapping[str, Any], info: Mapping[str, Any]) -> None:
     """Writes one file, whole or not at all: a crash in the middle leaves the checkpoint before it.
 
     Args:
         folder: the checkpoint's folder; made if it is missing.
-        arrays: variables by name.
+        arrays: by name, or what makes one when it is its turn, as a `keras.Variable` does.
         info: whatever JSON can hold.
     """
     folder = Path(folder)

@@ -74,18 +74,19 @@ def lstm(
     return tf.custom_gradient(lambda *tensors: _lstm(*tensors, recurrent_mask))(*inputs)
 
 
-def full_loss(hidden: Any, rows: Any, bias: Any, targets: Any, weights: Any) -> tf.Tensor:
+def full_loss(hidden: Any, rows: Any, bias: Any, targets: Any, weights: Any, parts: int = 1) -> tf.Tensor:
     """`softmax.full_loss` without the (N, V) logits: their gradient is made block by block, with the loss itself.
 
     Args:
         hidden, rows, bias, targets, weights: as there; N static.
+        parts: of the vocabulary, each on a core of its own.
 
     Returns:
         A scalar, the weighted sum of the losses in nats.
     """
     targets, weights = tf.convert_to_tensor(targets), tf.convert_to_tensor(weights)
     inputs = map(tf.convert_to_tensor, (hidden, rows, bias))
-    return tf.custom_gradient(lambda *tensors: _full_loss(*tensors, targets, weights))(*inputs)
+    return tf.custom_gradient(lambda *tensors: _full_loss(*tensors, targets, weights, parts))(*inputs)
 
 
 class LazyAdam(keras.optimizers.Optimizer):
@@ -243,31 +244,39 @@ def _rows_together(rows: int, units: int) -> int:
     return next(size for size in range(min(rows, _ROWS_TOGETHER), rows + 1) if rows % size == 0)
 
 
-def _full_loss(hidden: tf.Tensor, rows: tf.Tensor, bias: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> Any:
-    size = max(_LEAST_ROWS, _LOGITS // rows.shape[0])
-    total, d_rows, d_bias = tf.zeros(()), tf.zeros_like(rows), tf.zeros_like(bias)
-    d_hidden = []
+def _full_loss(
+    hidden: tf.Tensor, rows: tf.Tensor, bias: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, parts: int
+) -> Any:
+    words = rows.shape[0]
+    size = max(_LEAST_ROWS, parts * _LOGITS // words)
+    sizes = [words // parts + (part < words % parts) for part in range(parts)]
+    all_rows, all_bias = tf.split(rows, sizes), tf.split(bias, sizes)
+    d_rows, d_bias = [tf.zeros_like(some) for some in all_rows], [tf.zeros_like(some) for some in all_bias]
+    target_rows, normalizers, d_hidden = tf.gather(rows, targets), [], []
     for start in range(0, hidden.shape[0], size):
-        h, target, weight = (array[start : start + size] for array in (hidden, targets, weights))
-        with tf.control_dependencies([d_rows]):  # one block after the other, for the memory's sake
-            logits = tf.matmul(h, rows, transpose_b=True) + bias
-        greatest, of_targets = tf.reduce_max(logits, axis=1), tf.gather(logits, target, batch_dims=1)
-        with tf.control_dependencies([greatest, of_targets]):  # then nobody needs the logits: they are written over
-            exponentials = tf.exp(logits - greatest[:, None])
-        sums = tf.reduce_sum(exponentials, axis=1)
-        total += tf.reduce_sum(weight * (greatest + tf.math.log(sums) - of_targets))
-        with tf.control_dependencies([sums]):
-            slopes = exponentials * (weight / sums)[:, None]
-        places = tf.stack([tf.range(h.shape[0]), tf.cast(target, tf.int32)], axis=1)
-        slopes = tf.tensor_scatter_nd_sub(slopes, places, weight)
-        d_hidden.append(slopes @ rows)
-        d_rows += tf.matmul(slopes, h, transpose_a=True)
-        d_bias += tf.reduce_sum(slopes, axis=0)
+        h, weight = hidden[start : start + size], weights[start : start + size]
+        with tf.control_dependencies(d_rows):  # one block after the other, for the memory's sake
+            logits = [tf.matmul(h, some, transpose_b=True) + b for some, b in zip(all_rows, all_bias, strict=True)]
+        greatest = tf.reduce_max(tf.stack([tf.reduce_max(some, axis=1) for some in logits]), axis=0)
+        with tf.control_dependencies([greatest]):  # so the array that holds the logits is free, and is written over
+            exponentials = [tf.exp(some - greatest[:, None]) for some in logits]
+        total = tf.add_n([tf.reduce_sum(some, axis=1) for some in exponentials])
+        normalizers.append(greatest + tf.math.log(total))
+        with tf.control_dependencies([total]):
+            slopes = [some * (weight / total)[:, None] for some in exponentials]
+        d_hidden.append(tf.add_n([some @ part for some, part in zip(slopes, all_rows, strict=True)]))
+        d_rows = [d + tf.matmul(some, h, transpose_a=True) for d, some in zip(d_rows, slopes, strict=True)]
+        d_bias = [d + tf.reduce_sum(some, axis=0) for d, some in zip(d_bias, slopes, strict=True)]
+    losses = tf.concat(normalizers, axis=0) - tf.reduce_sum(hidden * target_rows, axis=1) - tf.gather(bias, targets)
 
     def gradient(d_total: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        return d_total * tf.concat(d_hidden, axis=0), d_total * d_rows, d_total * d_bias
+        # Less the targets' own part, which is one row each.
+        places, weight = targets[:, None], weights[:, None]
+        of_rows = tf.tensor_scatter_nd_sub(tf.concat(d_rows, axis=0), places, weight * hidden)
+        of_bias = tf.tensor_scatter_nd_sub(tf.concat(d_bias, axis=0), places, weights)
+        return d_total * (tf.concat(d_hidden, axis=0) - weight * target_rows), d_total * of_rows, d_total * of_bias
 
-    return total, gradient
+    return tf.reduce_sum(weights * losses), gradient
 
 
 def _merge_rows(gradient: Any) -> Any:

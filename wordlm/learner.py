@@ -121,23 +121,21 @@ class Learner(keras.Model):
             negative_bias = ops.take(bias, negatives) - log_inclusion
         else:
             rows = self._rows()
+        if training and not is_sampled:
+            hidden, targets, weights = _one_by_one(y_pred, y, sample_weight)
+            total = _full_loss(hidden, rows, bias, targets, weights, self.parts)
+            return total / ops.maximum(ops.sum(sample_weight), 1.0)
         total = 0.0
-        for hidden, targets, weights in zip(
-            *(ops.split(of, self.parts) for of in (y_pred, y, sample_weight)), strict=True
-        ):
-            hidden = ops.reshape(hidden, (-1, hidden.shape[-1]))
-            targets, weights = ops.reshape(ops.cast(targets, "int32"), (-1,)), ops.reshape(weights, (-1,))
+        for arrays in zip(*(ops.split(of, self.parts) for of in (y_pred, y, sample_weight)), strict=True):
+            hidden, targets, weights = _one_by_one(*arrays)
             if is_sampled:
                 of_targets = self._rows(targets), ops.take(bias, targets)
                 losses = sampled_losses(hidden, targets, *of_targets, negatives, rows, negative_bias)
-                total = total + ops.sum(losses * weights)
-            elif training:
-                total = total + _full_loss(hidden, rows, bias, targets, weights)
             else:
                 losses, hits = full_losses_and_hits(hidden, rows, bias, targets)
                 kinds = losses * weights, ops.cast(hits, "float32") * weights, weights
                 self.sums.assign_add(ops.stack([ops.sum(kind) for kind in kinds]))
-                total = total + ops.sum(losses * weights)
+            total = total + ops.sum(losses * weights)
         return total / ops.maximum(ops.sum(sample_weight), 1.0)
 
     def _read(self, token_ids: Any, states: list[list[Any]], training: bool) -> tuple[Any, list[list[Any]]]:
@@ -214,13 +212,19 @@ def spread_over_cores(batch_size: int) -> int:
     return spread_over_cores(batch_size)
 
 
-def _full_loss(*arrays: Any) -> Any:
+def _one_by_one(hidden: Any, targets: Any, weights: Any) -> tuple[Any, Any, Any]:
+    """(N, d), (N,), (N,): no matter in which stream and step a word stands."""
+    hidden, weights = ops.reshape(hidden, (-1, hidden.shape[-1])), ops.reshape(weights, (-1,))
+    return hidden, ops.reshape(ops.cast(targets, "int32"), (-1,)), weights
+
+
+def _full_loss(hidden: Any, rows: Any, bias: Any, targets: Any, weights: Any, parts: int) -> Any:
     """`softmax.full_loss`, on TensorFlow without the logits of all words at once."""
     if keras.backend.backend() == "tensorflow":
         from wordlm.fast_tensorflow import full_loss as in_blocks
 
-        return in_blocks(*arrays)
-    return full_loss(*arrays)
+        return in_blocks(hidden, rows, bias, targets, weights, parts)
+    return full_loss(hidden, rows, bias, targets, weights)
 
 
 def _is_recurrent(layer: Any) -> bool:

@@ -11,24 +11,26 @@ import numpy as np
 
 from wordlm.config import ModelConfig, TrainConfig, configure
 from wordlm.layout import weight_shapes
+from wordlm.schedule import DEFAULT_EPOCHS
 
 # Share of the rate of matrix products at which training does its own; the rest of its time goes into everything else.
 EFFICIENCY = 0.6
 # Seconds that are not for learning: reading the text, starting Keras, compiling, saving; a third of the time at most.
 RESERVE = 10.0
+# Words of a text that is long.
+LONG = 1_500_000
 # From the experiments. The presets by size, with the fewest epochs with which each is better than the one before it,
-LEAST_EPOCHS = {"small": 0.0, "medium": 8.0, "large": 12.0}
+LEAST_EPOCHS = {"small": 0.0, "medium": 8.0, "large": math.inf}
 # or the fewest words that it reads in all,
-LEAST_READ = {"small": 0.0, "medium": 4e6, "large": math.inf}
-# the least text that it is for,
-LEAST_WORDS = {"small": 0, "medium": 50_000, "large": 300_000}
+LEAST_READ = {"small": 0.0, "medium": 4e6, "large": 6e6}
+# the least text that it is for: large was not shown to be better for a shorter one,
+LEAST_WORDS = {"small": 0, "medium": 50_000, "large": LONG}
 # and the most epochs that are of use: in a longer plan, a text is learned by heart while the learning rate is high.
 MOST_EPOCHS = {"small": 12, "medium": 16, "large": 16}
 # Without minutes, so short a text is read more often than others: its epochs have few steps.
 SHORT = 50_000
 # Below so many epochs, the shares of units to drop: the more often a text is read, the more is learned by heart;
-# twice as many for a text of so many words.
-LONG = 1_500_000
+# twice as many for a long text.
 DROPOUT = [
     (5.0, {"dropout": 0.2, "input_dropout": 0.1, "recurrent_dropout": 0.0}),
     (8.0, {"dropout": 0.4, "input_dropout": 0.3, "recurrent_dropout": 0.3}),
@@ -107,15 +109,18 @@ def choose(
 def without_minutes(train_tokens: int) -> dict[str, Any]:
     """The options of a training for which nobody has named minutes, epochs or a preset, beside those of the first one.
 
-    A text that is not short has none: the defaults stand, and minutes may still be named when training is resumed.
+    Only a short text names epochs: for others, minutes may still be named when training is resumed. Less is dropped of
+    a long one.
 
     Args:
         train_tokens: words of the training text.
 
     Example:
-        >>> without_minutes(30_000)["epochs"], without_minutes(122_147)
-        (12, {})
+        >>> without_minutes(30_000)["epochs"], without_minutes(122_147), without_minutes(2_000_000)["dropout"]
+        (12, {}, 0.2)
     """
+    if train_tokens >= LONG:
+        return _for_epochs(DEFAULT_EPOCHS, train_tokens)
     if train_tokens >= SHORT:
         return {}
     epochs = MOST_EPOCHS["small"]

@@ -88,7 +88,9 @@ def full_losses_and_hits(hidden: Any, rows: Any, bias: Any, targets: Any) -> tup
     logits = ops.matmul(hidden, ops.transpose(rows)) + bias  # (N, V)
     greatest = ops.max(logits, axis=-1)
     of_targets = ops.take_along_axis(logits, targets[:, None], axis=-1)[:, 0]
-    normalizers = greatest + ops.log(ops.sum(ops.exp(logits - greatest[:, None]), axis=-1))
+    # The greatest again; but waiting for both, it lets TensorFlow write over the logits, which nobody needs any more.
+    shift = ops.maximum(greatest, of_targets)
+    normalizers = shift + ops.log(ops.sum(ops.exp(logits - shift[:, None]), axis=-1))
     return normalizers - of_targets, of_targets >= greatest
 
 

@@ -188,8 +188,8 @@ class Training:
     def save(self) -> None:
         """Writes a checkpoint."""
         self.position.seconds = self._seconds()
-        arrays = {name: np.asarray(variable) for name, variable in self._variables().items()}
-        arrays |= {f"best_{i}": array for i, array in enumerate(self.best)}
+        # The variables themselves, since as arrays they would all stand there twice.
+        arrays = self._variables() | {f"best_{i}": array for i, array in enumerate(self.best)}
         write_checkpoint(self.checkpoint, arrays, {**self.notes, "position": dataclasses.asdict(self.position)})
         self.saved = time.monotonic()
 
