@@ -133,11 +133,11 @@ def test_a_text_that_is_read_more_often_has_more_dropped():
 
 
 def test_a_long_text_is_worth_a_larger_model_sooner_and_has_less_dropped():
-    long, short = (choose(20, tokens, 10**4, 2e11) for tokens in (LONG, LONG - 1))
+    long, short = (choose(15, tokens, 10**4, 2e11) for tokens in (LONG, LONG - 1))
     assert long.preset == "medium"
     assert long.epochs < LEAST_EPOCHS["medium"]
     assert long.epochs * LONG >= LEAST_READ["medium"]
-    assert choose(2, LONG, 10**4, 2e11).preset == "small"
+    assert choose(3, LONG, 10**4, 2e11).preset == "small"
     assert choose(60, LONG, 10**4, 2e11).preset == "large"
     assert choose(600, LONG - 1, 10**4, 2e11).preset == "medium"
     both = [options["dropout"] for options in (long.options, short.options)]

@@ -22,7 +22,7 @@ LONG = 1_500_000
 # From the experiments. The presets by size, with the fewest epochs with which each is better than the one before it,
 LEAST_EPOCHS = {"small": 0.0, "medium": 8.0, "large": math.inf}
 # or the fewest words that it reads in all,
-LEAST_READ = {"small": 0.0, "medium": 4e6, "large": 6e6}
+LEAST_READ = {"small": 0.0, "medium": 2e6, "large": 6e6}
 # the least text that it is for: large was not shown to be better for a shorter one,
 LEAST_WORDS = {"small": 0, "medium": 50_000, "large": LONG}
 # and the most epochs that are of use: in a longer plan, a text is learned by heart while the learning rate is high.
@@ -32,7 +32,7 @@ SHORT = 50_000
 # Below so many epochs, the shares of units to drop: the more often a text is read, the more is learned by heart;
 # twice as many for a long text.
 DROPOUT = [
-    (5.0, {"dropout": 0.2, "input_dropout": 0.1, "recurrent_dropout": 0.0}),
+    (3.2, {"dropout": 0.2, "input_dropout": 0.1, "recurrent_dropout": 0.0}),
     (8.0, {"dropout": 0.4, "input_dropout": 0.3, "recurrent_dropout": 0.3}),
     (math.inf, {"dropout": 0.5, "input_dropout": 0.4, "recurrent_dropout": 0.5}),
 ]
