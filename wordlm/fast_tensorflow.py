@@ -74,7 +74,7 @@ def lstm(
     return tf.custom_gradient(lambda *tensors: _lstm(*tensors, recurrent_mask))(*inputs)
 
 
-def full_loss(hidden: Any, rows: Any, bias: Any, targets: Any, weights: Any, parts: int = 1) -> tf.Tensor:
+def full_loss(hidden: Any, rows: Any, bias: Any, targets: Any, weights: Any, parts: int) -> tf.Tensor:
     """`softmax.full_loss` without the (N, V) logits: their gradient is made block by block, with the loss itself.
 
     Args:

@@ -12,6 +12,7 @@ import numpy as np
 from wordlm.config import ModelConfig, TrainConfig, configure
 from wordlm.layout import weight_shapes
 from wordlm.schedule import DEFAULT_EPOCHS
+from wordlm.softmax import words_in_a_step
 
 # Share of the rate of matrix products at which training does its own; the rest of its time goes into everything else.
 EFFICIENCY = 0.6
@@ -91,7 +92,7 @@ def choose(
         'medium'
     """
     seconds = 60 * minutes - min(RESERVE, 20 * minutes)
-    outputs = samples + 1 if 0 < samples < vocab_size // 2 else vocab_size
+    outputs = words_in_a_step(vocab_size, samples)
     possible = []
     for preset, least in LEAST_EPOCHS.items():
         model = configure(preset).model

@@ -79,12 +79,9 @@ class Schedule:
         """
         left = [math.inf]
         if self.total_steps is not None and step:
-
-            def cost(done: float) -> float:
-                return done + (finish_cost - 1) * max(0.0, done - (1 - FINISH))
-
-            spent = cost(step / self.total_steps)
-            left.append(seconds * max(0.0, cost(1.0) / spent - 1))
+            shares = step / self.total_steps, 1.0
+            spent, whole = (share + (finish_cost - 1) * max(0.0, share - (1 - FINISH)) for share in shares)
+            left.append(seconds * max(0.0, whole / spent - 1))
         if self.total_seconds is not None:
             left.append(max(0.0, self.total_seconds - seconds))
         return min(left)

@@ -53,6 +53,20 @@ class NegativeSampler:
         return np.minimum(np.searchsorted(self._edges, points, side="right"), len(self.counts) - 1).astype("int32")
 
 
+def words_in_a_step(vocab_size: int, samples: int) -> int:
+    """Words that the softmax is over in training: those of a sample and the one to be learned, or the whole vocabulary.
+
+    Args:
+        vocab_size: words of the vocabulary.
+        samples: words to draw; 0: no sample. Of half of the vocabulary and more, none is drawn.
+
+    Example:
+        >>> words_in_a_step(33_279, samples=2048), words_in_a_step(4000, samples=2048)
+        (2049, 4000)
+    """
+    return samples + 1 if 0 < samples < vocab_size // 2 else vocab_size
+
+
 def full_loss(hidden: Any, rows: Any, bias: Any, targets: Any, weights: Any) -> Any:
     """Cross-entropy of the targets over the whole vocabulary, to learn from.
 

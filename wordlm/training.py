@@ -26,7 +26,7 @@ from wordlm.position import Position
 from wordlm.rare_words import RareWords
 from wordlm.reports import Epoch, Listener, Outcome, Step
 from wordlm.schedule import FINISH, Schedule
-from wordlm.softmax import NegativeSampler
+from wordlm.softmax import NegativeSampler, words_in_a_step
 
 # Enough words for a perplexity to within two or three per cent, few enough for seconds.
 QUICK_LOOK = 32_768
@@ -85,11 +85,10 @@ class Training:
         else:
             self.batches = StreamBatches(corpus.train, size, config.sequence_length, rare, config.seed)
         self.position = Position(self.batches.steps)
-        is_estimated = 0 < config.samples < model_config.vocab_size // 2
-        sampler = NegativeSampler(counts, config.samples) if is_estimated else None
-        words = model_config.vocab_size
-        all_words, some = (flops_per_token(model_config, n) for n in (words, config.samples + 1 if sampler else words))
-        self.finish_cost = all_words / some  # of a step with the full softmax
+        words, some = model_config.vocab_size, words_in_a_step(model_config.vocab_size, config.samples)
+        sampler = NegativeSampler(counts, config.samples) if some < words else None
+        # How many times as long a step with the full softmax takes.
+        self.finish_cost = flops_per_token(model_config, words) / flops_per_token(model_config, some)
         self.learner = Learner(network, model_config, size, sampler)
         if config.unigram_bias:
             smoothed = counts + 0.1
