@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -93,7 +94,7 @@ def save_bundle(
     metadata: dict[str, Any],
     overwrite: bool = False,
     unfinished: bool = False,
-    ngram: KneserNey | None = None,
+    ngram: Path | None = None,
 ) -> None:
     """Saves a trained model, whole or not at all.
 
@@ -110,7 +111,7 @@ def save_bundle(
             becomes null. "created", "versions" and "sha256" are filled in here.
         overwrite: replace a bundle that is there.
         unfinished: keep the checkpoint that is there, so that training can go on.
-        ngram: a Kneser-Ney model of the training text, of the same vocabulary.
+        ngram: file of a Kneser-Ney model of the training text, of the same vocabulary, as `KneserNey.save` writes it.
 
     Raises:
         BundleError: the path is taken, the disk refuses, or the parts do not fit together.
@@ -129,8 +130,6 @@ def save_bundle(
     check_target(path, overwrite)
     if len(vocabulary) != config.vocab_size:
         raise BundleError(f"the vocabulary has {len(vocabulary)} words, but the model {config.vocab_size}")
-    if ngram and ngram.vocab_size != config.vocab_size:
-        raise BundleError(f"the n-gram model has {ngram.vocab_size} words, but the model {config.vocab_size}")
     content = {"format_version": FORMAT_VERSION, "model": config.to_dict(), "text": text.to_dict()}
     metadata = _plain(metadata) | {"created": datetime.now(UTC).isoformat(timespec="seconds"), "versions": _versions()}
     # A link is followed, so that it still leads to the model afterwards.
@@ -141,12 +140,13 @@ def save_bundle(
             (new / VOCABULARY).write_bytes(vocabulary.to_text().encode())
             _save_model(new / MODEL, model, config)
             if ngram:
-                ngram.save(new / NGRAM)
+                shutil.copyfile(ngram, new / NGRAM)
             metadata["sha256"] = {file.name: _sha256(file) for file in sorted(new.iterdir())}
             (new / METADATA).write_bytes(_to_json(metadata))
-            _ = load_bundle(new).weights
+            checked = load_bundle(new).weights
+            del checked  # so that not both are in memory
             if ngram:
-                _ = load_bundle(new).ngram  # of another bundle, so that not both are in memory
+                _ = load_bundle(new).ngram
     except OSError as error:
         raise BundleError(f"cannot save the model at {path}: {error.strerror or error}; free the way") from error
 
@@ -221,6 +221,7 @@ def _save_model(path: Path, model: keras.Sequential, config: ModelConfig) -> Non
         raise BundleError(f"the model is not what its config says, build it with build_model({config})")
     twin = build_model(config)
     set_weights(twin, weights)
+    del weights  # saving needs memory of its own
     twin.save(path)
 
 

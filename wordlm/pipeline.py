@@ -28,7 +28,7 @@ from wordlm.errors import BundleError, TrainingError, WordlmError
 from wordlm.language_model import LanguageModel
 from wordlm.loading import load
 from wordlm.model import build_model, get_weights, load_keras
-from wordlm.model_folder import check_target, checkpoint_folder
+from wordlm.model_folder import NGRAM, check_target, checkpoint_folder
 from wordlm.planning import choose, matrix_rate, without_minutes
 from wordlm.preparation import Paths, check_vectors, find_texts, find_vectors, read_corpus
 from wordlm.progress import listening
@@ -163,9 +163,11 @@ def _run(
     if notes.get("with_ngram"):  # checkpoints of earlier versions do not say
         from wordlm.ngram import KneserNey
 
-        # First, as counting takes far more memory than the counts: not what training leaves besides.
+        # First, as counting takes far more memory than the counts: not what training leaves besides. These wait on
+        # the disk: 160 MB of two million words.
         listener.message(f"counting the n-grams of {len(corpus.train):,} words")
-        ngram = KneserNey.fit(corpus.train, len(corpus.vocabulary))
+        ngram = checkpoint_folder(out) / NGRAM
+        KneserNey.fit(corpus.train, len(corpus.vocabulary)).save(ngram)
     listener.message("starting Keras and building the network")
     load_keras()
     import keras

@@ -304,8 +304,10 @@ class Training:
         return {f"variable_{i}": variable for i, variable in enumerate(variables)}
 
     def _take_best(self) -> None:
+        """At the end."""
         for variable, array in zip(self.learner.trainable_variables, self.best, strict=True):
             variable.assign(array)
+        self.best = []  # nothing is learned any more, and the examination needs memory
 
     def _seconds(self) -> float:
         return time.monotonic() - self.started
