@@ -92,8 +92,8 @@ class Learner(keras.Model):
         output.kernel.assign(ops.transpose(self._rows()))
         output.bias.assign(self.bias)
         if self.trained is not None:
-            trained = np.asarray(self.trained)
-            embedding.assign(np.concatenate([np.asarray(embedding)[:, : self.frozen_dim], trained], axis=1))
+            frozen = ops.convert_to_tensor(embedding)[:, : self.frozen_dim]
+            embedding.assign(ops.concatenate([frozen, ops.convert_to_tensor(self.trained)], axis=1))
 
     def call(self, x: Any, training: bool = False) -> Any:
         """What goes into the output layer: (B, T, d) for streams, (B, d) for windows."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -231,6 +233,8 @@ class Training:
 
     def _end_epoch(self) -> None:
         position = self.position
+        # What the steps have freed lies about in pieces too small for the copies that are made here.
+        _give_memory_back()
         loss, accuracy = self._look()
         if position.best_loss is None or loss < position.best_loss:
             position.best_loss, position.bad_epochs, self.best = loss, 0, []  # the old ones make room first
@@ -318,6 +322,12 @@ class Training:
     def _interrupt(self) -> None:
         self.interrupted = True
         self.listener.message("stopping after this step; Ctrl-C again stops at once")
+
+
+def _give_memory_back() -> None:
+    """Gives memory that is free back to the system, which the GNU C library does only when it is asked to."""
+    with suppress(AttributeError, TypeError):  # another library; Windows
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _check_finite(loss: float, where: str) -> None:
