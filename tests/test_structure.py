@@ -18,7 +18,7 @@ TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in SOU
 
 # A module may import those of lower levels, and those before it in its own.
 LEVELS = [
-    "errors config reports interrupt",
+    "errors config reports interrupt memory",
     "atomic charset prose files pairs text wordforms detokenizer tokenizer vocab prompts writer sampling drawing cells "
     "layout measures output state trace engine cache npz trie smoothing ngram vector_files vector_formats "
     "vector_folders",

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import dataclasses
 import math
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from wordlm.examiner import Examiner
 from wordlm.interrupt import interruptible
 from wordlm.learner import JIT, Learner, make_optimizer
 from wordlm.learning_curve import advice, forecast
+from wordlm.memory import give_memory_back
 from wordlm.planning import flops_per_token
 from wordlm.position import Position
 from wordlm.rare_words import RareWords
@@ -168,12 +167,11 @@ class Training:
                 self.listener.message("measuring the perplexity on all that is held out")
                 self._take_best()
                 loss, accuracy = self._examine()
-                if position.losses:
-                    shift = loss - min(position.losses)  # a look is at a part of the text
-                    if said := advice(position.shares, [look + shift for look in position.losses], position.epochs):
-                        self.listener.message(said)
-            test = self.corpus.test
-            test_loss = self.examiner.examine(test)[0] if test is not None and not interrupted else None
+                shift = loss - min(position.losses, default=loss)  # a look is at a part of the text
+                if said := advice(position.shares, [look + shift for look in position.losses], position.epochs):
+                    self.listener.message(said)
+            test = None if interrupted else self.corpus.test
+            test_loss = None if test is None else self.examiner.examine(test)[0]
         self.learner.publish(self.network)
         return Outcome(
             valid_perplexity=_perplexity(loss),
@@ -234,7 +232,7 @@ class Training:
     def _end_epoch(self) -> None:
         position = self.position
         # What the steps have freed lies about in pieces too small for the copies that are made here.
-        _give_memory_back()
+        give_memory_back()
         loss, accuracy = self._look()
         if position.best_loss is None or loss < position.best_loss:
             position.best_loss, position.bad_epochs, self.best = loss, 0, []  # the old ones make room first
@@ -276,9 +274,7 @@ class Training:
         return loss, accuracy
 
     def _is_done(self) -> bool:
-        if self.position.bad_epochs >= self.config.patience:
-            return True
-        return self._done() >= 1
+        return self.position.bad_epochs >= self.config.patience or self._done() >= 1
 
     def _done(self) -> float:
         """The share of the plan that lies behind, 0 to 1."""
@@ -322,12 +318,6 @@ class Training:
     def _interrupt(self) -> None:
         self.interrupted = True
         self.listener.message("stopping after this step; Ctrl-C again stops at once")
-
-
-def _give_memory_back() -> None:
-    """Gives memory that is free back to the system, which the GNU C library does only when it is asked to."""
-    with suppress(AttributeError, TypeError):  # another library; Windows
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _check_finite(loss: float, where: str) -> None:
