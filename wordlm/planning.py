@@ -14,8 +14,9 @@ from wordlm.layout import weight_shapes
 from wordlm.schedule import DEFAULT_EPOCHS
 from wordlm.softmax import words_in_a_step
 
-# Share of the rate of matrix products at which training does its own; the rest of its time goes into everything else.
-EFFICIENCY = 0.6
+# Share of the rate of matrix products at which training does its own, 0.42 to 0.6 of it on two processors; the rest of
+# its time goes into everything else.
+EFFICIENCY = 0.5
 # Seconds that are not for learning: reading the text, starting Keras, compiling, saving; a third of the time at most.
 RESERVE = 10.0
 # Words of a text that is long.
@@ -31,12 +32,13 @@ MOST_EPOCHS = {"small": 12, "medium": 16, "large": 16}
 # Without minutes, so short a text is read more often than others: its epochs have few steps.
 SHORT = 50_000
 # Below so many epochs, the shares of units to drop: the more often a text is read, the more is learned by heart;
-# twice as many for a long text.
+# a long text may be read more often, the smaller the network is.
 DROPOUT = [
     (3.2, {"dropout": 0.2, "input_dropout": 0.1, "recurrent_dropout": 0.0}),
     (8.0, {"dropout": 0.4, "input_dropout": 0.3, "recurrent_dropout": 0.3}),
     (math.inf, {"dropout": 0.5, "input_dropout": 0.4, "recurrent_dropout": 0.5}),
 ]
+LONGER = {"small": 2.0, "medium": 1.5, "large": 1.25}
 
 _SIDES = (1024, 512, 2048)  # of the matrices whose product is timed, of the size that training has
 _SECONDS = 0.2
@@ -87,7 +89,7 @@ def choose(
     Example:
         >>> plan = choose(minutes=1, train_tokens=122_147, vocab_size=8609, rate=2e11)
         >>> plan.preset, round(plan.epochs)
-        ('small', 7)
+        ('small', 6)
         >>> choose(minutes=10, train_tokens=122_147, vocab_size=8609, rate=2e11).preset
         'medium'
     """
@@ -102,7 +104,7 @@ def choose(
         is_enough = epochs >= least or epochs * train_tokens >= LEAST_READ[preset]
         if is_enough and train_tokens >= LEAST_WORDS[preset]:
             most = MOST_EPOCHS[preset]
-            options = {"epochs": most} | _for_epochs(min(epochs, most), train_tokens)
+            options = {"epochs": most} | _for_epochs(min(epochs, most), train_tokens, preset)
             possible.append(Plan(preset, options, tokens_per_second, min(epochs, most), minutes, train_tokens))
     return possible[-1]
 
@@ -120,12 +122,13 @@ def without_minutes(train_tokens: int) -> dict[str, Any]:
         >>> without_minutes(30_000)["epochs"], without_minutes(122_147), without_minutes(2_000_000)["dropout"]
         (12, {}, 0.2)
     """
+    preset = next(iter(LEAST_EPOCHS))
     if train_tokens >= LONG:
-        return _for_epochs(DEFAULT_EPOCHS, train_tokens)
+        return _for_epochs(DEFAULT_EPOCHS, train_tokens, preset)
     if train_tokens >= SHORT:
         return {}
-    epochs = MOST_EPOCHS["small"]
-    return {"epochs": epochs} | _for_epochs(epochs, train_tokens)
+    epochs = MOST_EPOCHS[preset]
+    return {"epochs": epochs} | _for_epochs(epochs, train_tokens, preset)
 
 
 def flops_per_token(config: ModelConfig, outputs: int) -> float:
@@ -168,11 +171,11 @@ def matrix_rate() -> float:
     return 2 * rows * inner * columns / float(np.median(times[1:]))
 
 
-def _for_epochs(epochs: float, train_tokens: int) -> dict[str, Any]:
+def _for_epochs(epochs: float, train_tokens: int, preset: str) -> dict[str, Any]:
     """Dropout and patience of a plan."""
     # While the learning rate is high, the loss may stand still for long; as it falls, so does the loss.
     patience = max(TrainConfig().patience, math.ceil(epochs / 3))
-    slower = 2 if train_tokens >= LONG else 1
+    slower = LONGER[preset] if train_tokens >= LONG else 1
     return {"patience": patience} | next(shares for below, shares in DROPOUT if epochs < slower * below)
 
 
