@@ -31,13 +31,13 @@ LEAST_WORDS = {"small": 0, "medium": 50_000, "large": LONG}
 MOST_EPOCHS = {"small": 12, "medium": 16, "large": 16}
 # Without minutes, so short a text is read more often than others: its epochs have few steps.
 SHORT = 50_000
-# Below so many epochs, the shares of units to drop: the more often a text is read, the more is learned by heart;
-# a long text may be read more often, the smaller the network is.
+# Below so many epochs, the shares of units to drop: the more often a text is read, the more is learned by heart.
 DROPOUT = [
     (3.2, {"dropout": 0.2, "input_dropout": 0.1, "recurrent_dropout": 0.0}),
     (8.0, {"dropout": 0.4, "input_dropout": 0.3, "recurrent_dropout": 0.3}),
     (math.inf, {"dropout": 0.5, "input_dropout": 0.4, "recurrent_dropout": 0.5}),
 ]
+# So many times as many epochs for a long text: a small network is slow to learn that by heart, a large one is not.
 LONGER = {"small": 2.0, "medium": 1.5, "large": 1.25}
 
 _SIDES = (1024, 512, 2048)  # of the matrices whose product is timed, of the size that training has
@@ -122,13 +122,12 @@ def without_minutes(train_tokens: int) -> dict[str, Any]:
         >>> without_minutes(30_000)["epochs"], without_minutes(122_147), without_minutes(2_000_000)["dropout"]
         (12, {}, 0.2)
     """
-    preset = next(iter(LEAST_EPOCHS))
     if train_tokens >= LONG:
-        return _for_epochs(DEFAULT_EPOCHS, train_tokens, preset)
+        return _for_epochs(DEFAULT_EPOCHS, train_tokens, "small")
     if train_tokens >= SHORT:
         return {}
-    epochs = MOST_EPOCHS[preset]
-    return {"epochs": epochs} | _for_epochs(epochs, train_tokens, preset)
+    epochs = MOST_EPOCHS["small"]
+    return {"epochs": epochs} | _for_epochs(epochs, train_tokens, "small")
 
 
 def flops_per_token(config: ModelConfig, outputs: int) -> float:
